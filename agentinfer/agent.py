@@ -1,0 +1,353 @@
+"""An agent: a model, its tools, and what wraps its steps."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar, overload
+
+from agentinfer._loop import Loop, Outcome
+from agentinfer._stream import stream_events
+from agentinfer.background import Background
+from agentinfer.errors import UserError
+from agentinfer.events import Event, RunFinished, RunStarted
+from agentinfer.ledger import Ledger
+from agentinfer.limits import Limits
+from agentinfer.models import Model, Sampling
+from agentinfer.output import Output
+from agentinfer.repeats import RepeatPolicy
+from agentinfer.run import Run, RunResult
+from agentinfer.sessions import Sessions
+from agentinfer.step import Middleware, Plugin
+from agentinfer.tools import ResourceLocks, Tool, ToolSet, Workspace, read_result
+from agentinfer.transcript import Message
+from agentinfer.usage import Usage
+
+__all__ = ["Agent"]
+
+T = TypeVar("T")
+
+
+class Agent:
+    """Answers questions in steps: the model thinks, its tools act, the results are observed.
+
+    One agent serves many runs at once. `async with agent` opens its model and waits, at the end, for what its
+    plug-ins still do in the background; without it every run opens and closes the model by itself.
+
+    Args:
+        model: Who is asked.
+        tools: What the model may call: tools, or functions that become tools.
+        instructions: What the model is told at the start.
+        plugins: What wraps the steps, outermost first.
+        limits: What one run may spend.
+        sampling: How the model is to write; the model's own settings unless given.
+        repeats: What to do about identical tool calls.
+        workspace: A folder for results too long to show, one folder per run in it; a temporary one unless given.
+        ledger: What the endpoints have cached; share one between agents that share endpoints.
+
+    Raises:
+        UserError: The arguments do not go together.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        tools: Iterable[Tool | Callable[..., Any]] = (),
+        instructions: str = "",
+        plugins: Iterable[Plugin] = (),
+        limits: Limits | None = None,
+        sampling: Sampling | None = None,
+        repeats: RepeatPolicy | None = None,
+        workspace: Path | None = None,
+        ledger: Ledger | None = None,
+    ) -> None:
+        if not isinstance(model, Model):
+            raise UserError(f"Agent needs a Model, not {model!r}")
+        self.model = model
+        self.tools = _with_reader(ToolSet(tools))
+        self.instructions = instructions
+        self.plugins = tuple(plugins)
+        self.limits = limits or Limits()
+        self.sampling = sampling
+        self.repeats = repeats or RepeatPolicy()
+        self.ledger = ledger or Ledger()
+        self._workspace = workspace
+        self._locks = ResourceLocks()
+        self._sessions = Sessions()
+        self._usage = Usage()
+        for plugin in self.plugins:
+            if not callable(getattr(plugin, "bind", None)):
+                raise UserError(f"{plugin!r} is no plug-in: it has no method bind(run)")
+        self._check_limits(self.limits)
+
+    async def __aenter__(self) -> Self:
+        await self.model.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        try:
+            if exc_type is None:
+                await self.drain()
+            else:
+                await asyncio.gather(*(background.cancel() for background in self._backgrounds()))
+        finally:
+            await self.model.__aexit__(exc_type, exc_value, traceback)
+
+    @property
+    def usage(self) -> Usage:
+        """What all runs have spent, and what plug-ins spend in the background."""
+        return sum((background.usage for background in self._backgrounds()), self._usage)
+
+    async def drain(self) -> None:
+        """Wait for what plug-ins do in the background."""
+        for background in self._backgrounds():
+            await background.drain()
+
+    @overload
+    async def run(
+        self,
+        question: str,
+        *,
+        session: str | None = None,
+        tenant: str | None = None,
+        limits: Limits | None = None,
+        on_event: Callable[[Event], None] | None = None,
+        resume: Mapping[str, Any] | None = None,
+    ) -> RunResult[str]: ...
+    @overload
+    async def run(
+        self,
+        question: str,
+        *,
+        output_type: type[T],
+        session: str | None = None,
+        tenant: str | None = None,
+        limits: Limits | None = None,
+        on_event: Callable[[Event], None] | None = None,
+        resume: Mapping[str, Any] | None = None,
+    ) -> RunResult[T]: ...
+    async def run(
+        self,
+        question: str,
+        *,
+        output_type: type[Any] = str,
+        session: str | None = None,
+        tenant: str | None = None,
+        limits: Limits | None = None,
+        on_event: Callable[[Event], None] | None = None,
+        resume: Mapping[str, Any] | None = None,
+    ) -> RunResult[Any]:
+        """Answer a question.
+
+        Whatever happens on the way, there is a result: `stop_reason` says how the run ended, `error` what ended it.
+
+        Args:
+            question: What the user wants.
+            output_type: The type of the answer: a string, a pydantic model, or any type pydantic can validate.
+            session: The conversation the run belongs to; it sees what was said there before.
+            tenant: On whose behalf; nothing that one tenant wrote is ever shown to another.
+            limits: What this run may spend, instead of the agent's limits.
+            on_event: Told of every event as it happens; must not block.
+            resume: What `run.dump()` of an unfinished run gave: go on there.
+
+        Raises:
+            UserError: The arguments do not go together.
+            asyncio.CancelledError: The caller was cancelled; nothing goes on.
+        """
+        return await self._run(
+            question,
+            output_type,
+            session,
+            tenant,
+            limits or self.limits,
+            on_event,
+            resume,
+            wants_deltas=on_event is not None,
+        )
+
+    def stream(
+        self,
+        question: str,
+        *,
+        output_type: type[Any] = str,
+        session: str | None = None,
+        tenant: str | None = None,
+        limits: Limits | None = None,
+    ) -> AsyncGenerator[Event, None]:
+        """Answer a question, and give every event as it happens; the last one is `RunFinished` with the result.
+
+        Leaving the loop early cancels the run (at once with `contextlib.aclosing`). The arguments are those of `run`.
+        """
+        return stream_events(
+            lambda on_event: self._run(
+                question, output_type, session, tenant, limits or self.limits, on_event, None, wants_deltas=True
+            )
+        )
+
+    def run_sync(self, question: str, **settings: Any) -> RunResult[Any]:
+        """`run`, for scripts: owns its event loop, waits for background work, and closes what it opened.
+
+        Raises:
+            UserError: There is a running event loop: use `await agent.run(...)` there.
+        """
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            pass
+        else:
+            raise UserError("run_sync cannot be called where an event loop runs: use `await agent.run(...)`")
+
+        async def main() -> RunResult[Any]:
+            async with self:
+                result: RunResult[Any] = await self.run(question, **settings)
+                return result
+
+        return asyncio.run(main())
+
+    async def _run(
+        self,
+        question: str,
+        output_type: type[Any],
+        session: str | None,
+        tenant: str | None,
+        limits: Limits,
+        on_event: Callable[[Event], None] | None,
+        resume: Mapping[str, Any] | None,
+        *,
+        wants_deltas: bool,
+    ) -> RunResult[Any]:
+        self._check_limits(limits)
+        output = None if output_type is str else Output(output_type)
+        async with AsyncExitStack() as stack:
+            if session is not None:
+                await stack.enter_async_context(self._sessions.turn(tenant, session))
+            run = self._make_run(question, session, tenant, limits, on_event, resume, output)
+            outcome = Outcome(answer=None, stop_reason="cancelled")
+            try:
+                outcome = await self._drive(run, output, wants_deltas=wants_deltas)
+            finally:
+                self._usage += run.usage
+                result: RunResult[Any] = RunResult(
+                    answer=outcome.answer,
+                    stop_reason=outcome.stop_reason,
+                    error=outcome.error,
+                    run=run,
+                    seconds=run.seconds,
+                )
+                if outcome.answer is not None and session is not None:
+                    self._sessions.save(tenant, session, run.transcript, run.view)
+                run.emit(RunFinished(result=result))
+            return result
+
+    async def _drive(self, run: Run, output: Output[Any] | None, *, wants_deltas: bool) -> Outcome:
+        """Bind the plug-ins, run the loop, leave nothing behind."""
+        async with self.model, AsyncExitStack() as stack:
+            stack.push_async_callback(run.tasks.cancel)  # last: nothing outlives the run
+            middlewares: list[tuple[str, Middleware]] = []
+            for plugin in self.plugins:
+                name = type(plugin).__name__
+                middleware = await self._bind(run, plugin, name, stack)
+                if middleware is not None:
+                    middlewares.append((name, middleware))
+            run.emit(
+                RunStarted(
+                    run_id=run.id,
+                    question=run.question,
+                    model=self.model.name,
+                    session=run.session,
+                    tenant=run.tenant,
+                )
+            )
+            loop = Loop(
+                run,
+                middlewares,
+                output=output,
+                locks=self._locks,
+                repeats=self.repeats,
+                sampling=self.sampling,
+                wants_deltas=wants_deltas,
+            )
+            stack.push_async_callback(run.tasks.cancel)  # first: plug-ins leave when their work has stopped
+            return await loop()
+
+    async def _bind(self, run: Run, plugin: Plugin, name: str, stack: AsyncExitStack) -> Middleware | None:
+        """Enter a plug-in; without it where it fails."""
+        try:
+            context = plugin.bind(run)
+            middleware: object = await context.__aenter__()
+        except Exception as error:  # noqa: BLE001 - a plug-in never takes the run down
+            run.plugin_failed(name, "bind", error)
+            return None
+
+        async def leave() -> None:
+            try:
+                await context.__aexit__(None, None, None)
+            except Exception as error:  # noqa: BLE001 - see above
+                run.plugin_failed(name, "unbind", error)
+
+        stack.push_async_callback(leave)
+        if not isinstance(middleware, Middleware):  # the types say so, callers may not
+            run.plugin_failed(name, "bind", TypeError(f"bind gave {middleware!r}, not a Middleware"))
+            return None
+        if callable(listener := getattr(plugin, "feedback", None)):
+            run.listeners.append(listener)
+        return middleware
+
+    def _make_run(
+        self,
+        question: str,
+        session: str | None,
+        tenant: str | None,
+        limits: Limits,
+        on_event: Callable[[Event], None] | None,
+        resume: Mapping[str, Any] | None,
+        output: Output[Any] | None,
+    ) -> Run:
+        run = Run(
+            question=question,
+            model=self.model,
+            tools=self.tools,
+            limits=limits,
+            ledger=self.ledger,
+            workspace=Workspace(),
+            session=session,
+            tenant=tenant,
+            resume=resume,
+            observe=on_event,
+        )
+        if self._workspace is not None:
+            run.workspace = Workspace(self._workspace / run.id)
+        if resume is not None:
+            return run
+        if session is not None:
+            run.restore(*self._sessions.load(tenant, session))
+        preamble = self.model.codec(self.tools, output).preamble
+        if not len(run.transcript) and (self.instructions or preamble):
+            run.append(Message.system(self.instructions))
+        run.append(Message.user(question))
+        return run
+
+    def _check_limits(self, limits: Limits) -> None:
+        if limits.cost is not None and self.model.pricing is None:
+            raise UserError("Limits(cost=...) needs a price: give the model pricing=Pricing(input=..., output=...)")
+
+    def _backgrounds(self) -> list[Background]:
+        found = (getattr(plugin, "background", None) for plugin in self.plugins)
+        return [background for background in found if isinstance(background, Background)]
+
+
+def _with_reader(tools: ToolSet) -> ToolSet:
+    """The tools, and a way to read on where results may be too long to show.
+
+    It is there from the start: a tool that came later would break the prefix.
+    """
+    if all(tool.bounded for tool in tools.values()) or read_result.name in tools:
+        return tools
+    return ToolSet([*tools.values(), read_result])

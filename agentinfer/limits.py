@@ -1,0 +1,141 @@
+"""What a run may spend, and when it has to answer: pure functions of what was spent."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from agentinfer.errors import UserError
+from agentinfer.usage import Pricing
+
+__all__ = ["Forecast", "LimitName", "Limits", "Spent", "Verdict", "completion_cap", "judge"]
+
+LimitName = Literal["steps", "tokens", "cost", "seconds"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a run may spend. Near a limit the model is asked for its answer, with one call kept in reserve for it.
+
+    Raises:
+        UserError: A limit is not positive.
+    """
+
+    steps: int | None = 30
+    """Model calls of the loop. The last one can only answer."""
+    tokens: int | None = None
+    """Prompt and completion tokens of all calls, the plug-ins' included."""
+    cost: float | None = None
+    """Money, in the currency of the model's pricing, which has to be known."""
+    seconds: float | None = None
+    """Time from start to end."""
+    answer_tokens: int = 512
+    """Completion tokens kept in reserve for the last answer."""
+    answer_seconds: float | None = None
+    """Seconds kept in reserve for the last answer; a fifth of `seconds`, at most 60, unless given."""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "tokens", "cost", "seconds", "answer_seconds"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise UserError(f"Limits({name}={value}): a limit is positive, or None for no limit")
+
+    @property
+    def reserved_seconds(self) -> float:
+        """Seconds kept in reserve for the last answer."""
+        if self.seconds is None:
+            return 0.0
+        return min(self.seconds / 5, 60.0) if self.answer_seconds is None else min(self.answer_seconds, self.seconds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """What a run has spent so far."""
+
+    steps: int = 0
+    tokens: int = 0
+    cost: float | None = 0.0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """What the next step is expected to take."""
+
+    prompt_tokens: int
+    """Tokens of the next request."""
+    step_tokens: int = 256
+    """Tokens that a step adds to the history: what the model writes and what its tools return."""
+    pricing: Pricing | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the next step may be."""
+
+    action: Literal["go", "answer", "stop"]
+    """`answer`: it must be the answer; `stop`: there is nothing left for it."""
+    limit: LimitName | None = None
+    """The limit that says so."""
+
+
+def judge(limits: Limits, spent: Spent, forecast: Forecast) -> Verdict:
+    """Whether the next step may use tools, has to be the answer, or cannot be afforded.
+
+    A step may use tools only if an answer can still be afforded after it.
+    """
+    verdicts = [
+        _steps(limits, spent),
+        _seconds(limits, spent),
+        _tokens(limits, spent, forecast),
+        _cost(limits, spent, forecast),
+    ]
+    for action in ("stop", "answer"):
+        for verdict in verdicts:
+            if verdict.action == action:
+                return verdict
+    return Verdict("go")
+
+
+def completion_cap(limits: Limits, spent: Spent, forecast: Forecast, *, answering: bool) -> int | None:
+    """Completion tokens the next call may write so that the token limit holds, or `None` for no such bound."""
+    if limits.tokens is None:
+        return None
+    left = limits.tokens - spent.tokens - forecast.prompt_tokens
+    if not answering:
+        left -= forecast.prompt_tokens + forecast.step_tokens + limits.answer_tokens
+    return max(left, 16)
+
+
+def _steps(limits: Limits, spent: Spent) -> Verdict:
+    if limits.steps is None or spent.steps + 1 < limits.steps:
+        return Verdict("go")
+    return Verdict("answer" if spent.steps < limits.steps else "stop", "steps")
+
+
+def _seconds(limits: Limits, spent: Spent) -> Verdict:
+    if limits.seconds is None or limits.seconds - spent.seconds > limits.reserved_seconds:
+        return Verdict("go")
+    return Verdict("answer" if spent.seconds < limits.seconds else "stop", "seconds")
+
+
+def _tokens(limits: Limits, spent: Spent, forecast: Forecast) -> Verdict:
+    if limits.tokens is None:
+        return Verdict("go")
+    answer = forecast.prompt_tokens + limits.answer_tokens
+    step = forecast.prompt_tokens + forecast.step_tokens
+    left = limits.tokens - spent.tokens
+    if step + forecast.step_tokens + answer <= left:
+        return Verdict("go")
+    # A short answer may still fit where the full reserve does not.
+    return Verdict("answer" if forecast.prompt_tokens + limits.answer_tokens // 4 <= left else "stop", "tokens")
+
+
+def _cost(limits: Limits, spent: Spent, forecast: Forecast) -> Verdict:
+    if limits.cost is None or spent.cost is None or forecast.pricing is None:
+        return Verdict("go")
+    price = forecast.pricing.cost
+    answer = price(forecast.prompt_tokens, 0, limits.answer_tokens)
+    step = price(forecast.prompt_tokens + forecast.step_tokens, 0, forecast.step_tokens)
+    left = limits.cost - spent.cost
+    if step + answer <= left:
+        return Verdict("go")
+    return Verdict("answer" if answer <= left else "stop", "cost")

@@ -1,0 +1,103 @@
+"""Chat Completions over aiohttp: the fastest transport, for many runs at once."""
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+from agentinfer.errors import CallTimeout, ConnectionFailed, InvalidResponse, MissingExtra
+from agentinfer.models._address import Address
+from agentinfer.models._backend import END, Connection, Timeouts
+from agentinfer.models._faults import error_of_status, not_json
+from agentinfer.models._http import MAX_BODY_BYTES
+from agentinfer.models._sse import EventParser, parse_event
+
+try:
+    import aiohttp
+except ImportError:
+    raise MissingExtra("fast", "The aiohttp transport") from None
+
+__all__ = ["AiohttpBackend"]
+
+
+class AiohttpBackend:
+    """An endpoint reached through aiohttp.
+
+    Args:
+        address: Where it is, and what every request carries.
+    """
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+
+    @property
+    def endpoint(self) -> str:
+        """The base URL, without secrets."""
+        return self._address.shown
+
+    @asynccontextmanager
+    async def open(self, timeouts: Timeouts) -> AsyncIterator[Connection]:
+        """Get ready for requests on the running event loop."""
+        session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0),
+            headers=self._address.headers,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=timeouts.connect),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+        async with session:
+            yield _AiohttpConnection(session, self._address)
+
+
+class _AiohttpConnection:
+    def __init__(self, session: aiohttp.ClientSession, address: Address) -> None:
+        self._session = session
+        self._url = address.url
+        self._proxy = address.proxy()
+        self._endpoint = address.shown
+
+    async def chunks(self, body: bytes, *, stream: bool) -> AsyncGenerator[Any, None]:
+        """Send one request; see `Connection.chunks`."""
+        try:
+            async with self._session.post(self._url, data=body, proxy=self._proxy, allow_redirects=False) as response:
+                content_type = response.headers.get("content-type", "")
+                if response.status != 200:
+                    raise error_of_status(response.status, response.headers, await response.content.read(65_536))
+                if stream and "text/event-stream" in content_type:
+                    async with aclosing(_events(response)) as events:
+                        async for event in events:
+                            yield event
+                else:
+                    answer = await _read(response)
+                    try:
+                        completion = json.loads(answer)
+                    except ValueError:
+                        raise not_json(content_type, answer) from None
+                    yield completion
+                    yield END
+        except aiohttp.ConnectionTimeoutError:
+            raise CallTimeout(f"No connection to {self._endpoint} in time", phase="connect") from None
+        except (aiohttp.ClientError, OSError) as error:
+            detail = str(error) or type(error).__name__
+            raise ConnectionFailed(f"The connection to {self._endpoint} failed: {detail}") from error
+
+
+async def _events(response: aiohttp.ClientResponse) -> AsyncGenerator[Any, None]:
+    parser = EventParser()
+    async for piece in response.content.iter_any():
+        for data in parser.feed(piece):
+            event = parse_event(data)
+            yield event
+            if event is END:
+                return
+    for data in parser.flush():
+        yield parse_event(data)
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    pieces, size = [], 0
+    async for piece in response.content.iter_any():
+        pieces.append(piece)
+        size += len(piece)
+        if size > MAX_BODY_BYTES:
+            raise InvalidResponse("The endpoint's answer does not end")
+    return b"".join(pieces)

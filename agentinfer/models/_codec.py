@@ -1,0 +1,99 @@
+"""Requests as bytes: messages written once per endpoint and protocol, bodies joined from bytes that exist."""
+
+import hashlib
+import json
+from collections.abc import Hashable
+from functools import lru_cache
+from typing import Any
+
+from agentinfer.models._profile import Profile
+from agentinfer.models._request import ModelRequest, Sampling
+from agentinfer.output import Output
+from agentinfer.protocol import ActionProtocol, ToolChoice, Wishes
+from agentinfer.tokens import TokenCounter
+from agentinfer.tools import ToolSet
+from agentinfer.transcript import Encoded, Message
+
+__all__ = ["WireCodec", "dumps", "request_body", "wishes_of"]
+
+
+class WireCodec:
+    """Writes messages for one profile and protocol."""
+
+    def __init__(self, profile: Profile, protocol: ActionProtocol, counter: TokenCounter, preamble: str) -> None:
+        self.profile = profile
+        self.protocol = protocol
+        self.preamble = preamble
+        self._counter = counter
+        marks = (profile.system, profile.late_system, profile.echo_reasoning, protocol.name, counter.name)
+        self.key: Hashable = (*marks, hashlib.blake2b(preamble.encode(), digest_size=8).digest())
+
+    def encode(self, message: Message, *, leading: bool) -> bytes:
+        """The message as JSON; a leading system message carries the protocol's preamble."""
+        wire = self.protocol.wire(message)
+        if wire["role"] == "system":
+            if leading and self.preamble:
+                wire["content"] = "\n\n".join(filter(None, [wire["content"], self.preamble]))
+            if not self.profile.system or (not leading and not self.profile.late_system):
+                wire["role"] = "user"
+        if self.profile.echo_reasoning and message.reasoning and message.role == "assistant":
+            wire[self.profile.echo_reasoning] = message.reasoning
+        return dumps(wire)
+
+    def count(self, encoding: bytes) -> float:
+        """Tokens of an encoding, before calibration."""
+        return self._counter.count(encoding)
+
+
+@lru_cache(maxsize=256)
+def wishes_of(protocol: ActionProtocol, tools: ToolSet, output: Output[Any] | None, choice: ToolChoice) -> Wishes:
+    """What a protocol would like requests of this kind to carry: the same for every step of a run."""
+    return protocol.wishes(tools, output, choice)
+
+
+def request_body(
+    request: ModelRequest, sampling: Sampling, model: str, encoded: Encoded, codec: WireCodec, *, stream: bool
+) -> bytes:
+    """The body of a Chat Completions request."""
+    profile = codec.profile
+    wishes = wishes_of(codec.protocol, request.tools, request.output, request.choice)
+    parts = [b'{"model":', dumps(model), b',"messages":[', b",".join(encoded.parts), b"]"]
+    if wishes.tools is not None:
+        parts += [b',"tools":', wishes.tools]
+    options = _options(request, sampling, profile, stream=stream)
+    if wishes.tools is not None and wishes.tool_choice in profile.tool_choices and wishes.tool_choice != "auto":
+        options["tool_choice"] = wishes.tool_choice
+    if wishes.tools is not None and profile.parallel_tool_calls is not None:
+        options["parallel_tool_calls"] = profile.parallel_tool_calls
+    tools_in_the_way = wishes.tools is not None and wishes.tool_choice != "none" and not profile.json_schema_with_tools
+    if wishes.schema is not None and profile.json_schema and not tools_in_the_way:
+        schema = {"name": "reply", "schema": wishes.schema}
+        options["response_format"] = {"type": "json_schema", "json_schema": schema}
+    if options:
+        parts += [b",", dumps(options)[1:-1]]
+    parts.append(b"}")
+    return b"".join(parts)
+
+
+def _options(request: ModelRequest, sampling: Sampling, profile: Profile, *, stream: bool) -> dict[str, Any]:
+    options: dict[str, Any] = dict(profile.extra_body)
+    if stream:
+        options["stream"] = True
+        if profile.stream_usage:
+            options["stream_options"] = {"include_usage": True}
+    for field in ("temperature", "top_p", "seed"):
+        if (value := getattr(sampling, field)) is not None:
+            options[field] = value
+    if (max_tokens := sampling.max_tokens or profile.default_max_tokens) is not None:
+        options[profile.max_tokens_field] = max_tokens
+    if sampling.stop:
+        options["stop"] = sampling.stop
+    if request.prediction is not None and profile.prediction and not request.tools:
+        options["prediction"] = {"type": "content", "content": request.prediction}
+    options.update(sampling.extra)
+    return options
+
+
+def dumps(value: Any) -> bytes:
+    """Compact JSON as UTF-8; a lone surrogate, which no endpoint reads, becomes a question mark."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")

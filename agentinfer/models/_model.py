@@ -1,0 +1,254 @@
+"""A model served at an endpoint: requests written, sent, retried, timed, and read."""
+
+import asyncio
+import os
+import weakref
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from functools import lru_cache
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from agentinfer._threads import run_in_thread
+from agentinfer.errors import ModelError, UserError
+from agentinfer.models._address import Address
+from agentinfer.models._backend import Backend, Connection, Timeouts
+from agentinfer.models._call import attempt_call
+from agentinfer.models._codec import WireCodec, wishes_of
+from agentinfer.models._profile import Profile, profile_for
+from agentinfer.models._request import Completion, Delta, ModelRequest, Sampling
+from agentinfer.models._retry import RetryPolicy
+from agentinfer.models._session import Session
+from agentinfer.output import Output
+from agentinfer.protocol import PROTOCOLS, ActionProtocol
+from agentinfer.tokens import TokenCounter, counter_for
+from agentinfer.tools import ToolSet
+from agentinfer.transcript import Encoded, Message, View
+from agentinfer.usage import Pricing
+
+if TYPE_CHECKING:
+    import httpx
+    import openai
+
+__all__ = ["Model"]
+
+
+class Model:
+    """A model at an OpenAI-compatible endpoint.
+
+    `async with model:` keeps its connections open; without it every run opens and closes them.
+
+    Args:
+        name: The model's name at the endpoint.
+        base_url: The endpoint's address, usually ending in `/v1`.
+        api_key: The endpoint's key. It is never shown in errors, logs, events or reprs.
+        client: A configured `openai.AsyncOpenAI` (2.x or 3.x) to use instead of `base_url`.
+        backend: Another way to reach the model, instead of `base_url` or `client`.
+        profile: What the endpoint can do: a `Profile`, or the name of a known one.
+        protocol: How the model says what to do: `native`, `json`, `tagged`, or an `ActionProtocol` of your own;
+            the profile's unless given.
+        sampling: How the model is to write, where a request does not say.
+        timeouts: How long to wait for what.
+        retry: When a failed call is sent again.
+        pricing: What its tokens cost; without it costs are unknown.
+        context_window: Tokens of prompt and completion together, where known.
+        max_concurrency: How many calls may be at work at once; more wait for their turn.
+        stream: Whether replies are streamed. Streaming finds stalls early and keeps what arrived before a failure;
+            `False` costs the least CPU.
+        headers: Further headers of every request.
+        transport: `httpx`, `aiohttp` (the fastest; needs the extra `fast`), or an httpx transport of your own.
+        counter: Counts tokens; the best one that needs no network unless given.
+
+    Raises:
+        UserError: The arguments do not go together.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        client: "openai.AsyncOpenAI | None" = None,
+        backend: Backend | None = None,
+        profile: Profile | str | None = None,
+        protocol: Literal["native", "json", "tagged"] | ActionProtocol | None = None,
+        sampling: Sampling | None = None,
+        timeouts: Timeouts | None = None,
+        retry: RetryPolicy | None = None,
+        pricing: Pricing | None = None,
+        context_window: int | None = None,
+        max_concurrency: int | None = None,
+        stream: bool = True,
+        headers: Mapping[str, str] | None = None,
+        transport: "Literal['httpx', 'aiohttp'] | httpx.AsyncBaseTransport" = "httpx",
+        counter: TokenCounter | None = None,
+    ) -> None:
+        self.name = name
+        self._secrets = tuple(filter(None, [api_key, *(headers or {}).values()]))
+        self.backend = backend or _backend_of(base_url, api_key, client, headers, transport)
+        if (base_url is not None) + (client is not None) + (backend is not None) != 1:
+            raise UserError("Model needs one of base_url=, client= and backend=")
+        self.profile = profile_for(profile, self.backend.endpoint)
+        self.protocol = _protocol_of(protocol or self.profile.protocol)
+        self.sampling = sampling or Sampling()
+        self.timeouts = timeouts or Timeouts()
+        self.retry = retry or RetryPolicy()
+        self.pricing = pricing
+        self.context_window = context_window or self.profile.context_window
+        self.stream = stream and self.profile.stream
+        self.counter = counter or counter_for(name)
+        self._codecs = lru_cache(maxsize=64)(self._make_codec)
+        self._max_concurrency = max_concurrency
+        self._sessions: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Session] = weakref.WeakKeyDictionary()
+
+    @classmethod
+    def from_env(cls, **settings: Any) -> Self:
+        """A model named by `OPENAI_BASE_URL`, `OPENAI_API_KEY` and `AGENTINFER_MODEL`.
+
+        Args:
+            settings: Further arguments of `Model`.
+
+        Raises:
+            UserError: `AGENTINFER_MODEL` is not set.
+        """
+        name = os.environ.get("AGENTINFER_MODEL")
+        if not name:
+            raise UserError("Set AGENTINFER_MODEL to the model's name (and OPENAI_BASE_URL, OPENAI_API_KEY as needed)")
+        base_url = os.environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1"
+        return cls(name, base_url=base_url, api_key=os.environ.get("OPENAI_API_KEY") or None, **settings)
+
+    @property
+    def endpoint(self) -> str:
+        """What tells this model's endpoint from others, without secrets."""
+        return self.backend.endpoint
+
+    def __repr__(self) -> str:
+        return f"Model({self.name!r}, endpoint={self.endpoint!r})"
+
+    async def __aenter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        session = self._sessions.get(loop)
+        if session is None:
+            session = self._sessions[loop] = Session(self._max_concurrency)
+        await session.enter(self._open)
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        await self._sessions[asyncio.get_running_loop()].leave()
+
+    async def _open(self, stack: AsyncExitStack) -> Connection:
+        await run_in_thread(self.counter.prepare)
+        return await stack.enter_async_context(self.backend.open(self.timeouts))
+
+    def codec(self, tools: ToolSet, output: Output[Any] | None) -> WireCodec:
+        """How messages are written for this model, given the tools and the answer's type."""
+        return self._codecs(tools, output)
+
+    def _make_codec(self, tools: ToolSet, output: Output[Any] | None) -> WireCodec:
+        return WireCodec(self.profile, self.protocol, self.counter, self.protocol.preamble(tools, output))
+
+    def encode(self, request: ModelRequest) -> Encoded:
+        """What a request would send: bytes, token counts, hashes."""
+        codec = self.codec(request.tools, request.output)
+        view = request.view
+        if codec.preamble and not (len(view) and view[0].role == "system"):
+            view = View([Message.system(""), *view])
+        return view.encoded(codec)
+
+    def count(self, request: ModelRequest) -> int:
+        """The tokens of a request's prompt, tools included: exact where the counter is, else a calibrated estimate."""
+        return self.counter.calibrate(self.count_raw(request))
+
+    def count_raw(self, request: ModelRequest) -> float:
+        """The tokens of a request's prompt before calibration."""
+        wishes = wishes_of(self.protocol, request.tools, request.output, request.choice)
+        return self.encode(request).tokens + (self.counter.count(wishes.tools) if wishes.tools else 0.0)
+
+    async def complete(
+        self,
+        request: ModelRequest,
+        *,
+        on_delta: Callable[[Delta], None] | None = None,
+    ) -> Completion:
+        """Make one call.
+
+        A call that fails before any of its reply has arrived is sent again, as the retry policy says; after that it
+        is not. Cancelling closes the connection.
+
+        Args:
+            request: What to ask.
+            on_delta: Called with each piece of the reply as it arrives.
+
+        Raises:
+            ModelError: The call failed; `partial` holds what had arrived.
+        """
+        async with self, self._sessions[asyncio.get_running_loop()].turn() as connection:
+            now = asyncio.get_running_loop().time()
+            ends = [end for end in (request.deadline, now + (self.timeouts.call or 1e9)) if end is not None]
+            attempt = 0
+            while True:
+                attempt += 1
+                try:
+                    completion = await attempt_call(self, connection, request, on_delta, min(ends))
+                    return completion.replace(attempts=attempt)
+                except ModelError as error:
+                    error.attempts = attempt
+                    self._hide_secrets(error)
+                    remaining = min(ends) - asyncio.get_running_loop().time()
+                    delay = self.retry.delay(error, attempt, remaining=remaining)
+                    if delay is None:
+                        raise
+                await asyncio.sleep(delay)
+
+    def _hide_secrets(self, error: ModelError) -> None:
+        """Endpoints repeat keys in their refusals."""
+        text = str(error)
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        error.args = (text, *error.args[1:])
+
+
+def _with_preamble(view: View, codec: WireCodec, preamble: str) -> View:
+    """A view whose first message can carry the preamble."""
+    if not preamble or (len(view) and view[0].role == "system"):
+        return view
+    return View([Message.system(""), *view])
+
+
+def _backend_of(
+    base_url: str | None,
+    api_key: str | None,
+    client: "openai.AsyncOpenAI | None",
+    headers: Mapping[str, str] | None,
+    transport: "Literal['httpx', 'aiohttp'] | httpx.AsyncBaseTransport",
+) -> Backend:
+    if client is not None:
+        if api_key or headers:
+            raise UserError("A client brings its own key and headers: set them there")
+        from agentinfer.models._sdk import SdkBackend
+
+        return SdkBackend(client)
+    address = Address(base_url or "", api_key=api_key, headers=headers)
+    if transport == "aiohttp":
+        from agentinfer.models._aiohttp import AiohttpBackend
+
+        return AiohttpBackend(address)
+    from agentinfer.models._http import HttpBackend
+
+    if isinstance(transport, str) and transport != "httpx":
+        raise UserError(f"There is no transport {transport!r}: httpx or aiohttp")
+    return HttpBackend(address, transport=None if isinstance(transport, str) else transport)
+
+
+def _protocol_of(protocol: str | ActionProtocol) -> ActionProtocol:
+    if not isinstance(protocol, str):
+        return protocol
+    if protocol not in PROTOCOLS:
+        raise UserError(f"There is no protocol {protocol!r}. Protocols: {', '.join(sorted(PROTOCOLS))}")
+    return PROTOCOLS[protocol]

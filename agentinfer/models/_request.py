@@ -1,0 +1,97 @@
+"""One model call as the loop asks for it, and what comes back."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from agentinfer.output import Output
+from agentinfer.protocol import Reply, ToolChoice
+from agentinfer.tools import ToolSet
+from agentinfer.transcript import Message, View
+from agentinfer.usage import Usage
+
+if TYPE_CHECKING:
+    from agentinfer.models._model import Model
+
+__all__ = ["Completion", "Delta", "ModelRequest", "Sampling"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How the model is to write. `None` leaves a choice to the endpoint."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    """Tokens of one completion, reasoning included."""
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the request that the runtime does not know of, such as `reasoning_effort`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRequest:
+    """One model call. Immutable: middleware changes it with `replace`."""
+
+    model: "Model"
+    view: View
+    """What is sent."""
+    tools: ToolSet = field(default_factory=ToolSet)
+    output: Output[Any] | None = None
+    """The type the answer must have."""
+    choice: ToolChoice = "auto"
+    sampling: Sampling | None = None
+    """How the model is to write; `None`: as the model's own `sampling` says."""
+    purpose: str = "step"
+    """What the call is for; calls of another purpose than `step` are lanes of their own."""
+    cause: str | None = None
+    """Why this request may break the prefix that the endpoint has cached."""
+    prediction: str | None = None
+    """Text that the reply is expected to repeat; sent where the endpoint takes it."""
+    deadline: float | None = None
+    """The event loop's time at which the call must be over."""
+
+    def replace(self, **changes: Any) -> "ModelRequest":
+        """This request with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delta:
+    """A piece of a reply as it streams in."""
+
+    text: str = ""
+    reasoning: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """A model's reply to one call."""
+
+    reply: Reply
+    finish_reason: str | None
+    """As the endpoint gave it: `stop`, `length`, `tool_calls`, ..."""
+    usage: Usage
+    model: str
+    """The model's name as the endpoint gave it."""
+    attempts: int = 1
+    """How often the request was sent."""
+    seconds: float = 0.0
+    first_token_seconds: float | None = None
+    """From sending the request to the first piece of the reply, where it was streamed."""
+
+    @property
+    def message(self) -> Message:
+        """The reply as an entry of the history."""
+        return self.reply.message
+
+    @property
+    def text(self) -> str:
+        """What the model wrote: its answer, or what it said before its tool calls."""
+        return self.reply.message.content
+
+    def replace(self, **changes: Any) -> "Completion":
+        """This completion with some fields changed."""
+        return dataclasses.replace(self, **changes)

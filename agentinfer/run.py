@@ -1,0 +1,332 @@
+"""One run: its history, what it spent, what plug-ins keep in it, and its result."""
+
+import dataclasses
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel
+
+from agentinfer.background import Tasks
+from agentinfer.calls import Calls
+from agentinfer.errors import AgentInferError, UserError
+from agentinfer.events import Event, ModelDelta, PluginFailed, ViewCommitted
+from agentinfer.ledger import Ledger, Price
+from agentinfer.limits import Limits
+from agentinfer.models import Completion, Model, ModelRequest, Sampling
+from agentinfer.output import Output
+from agentinfer.protocol import ToolChoice
+from agentinfer.step import StepResult
+from agentinfer.tools import ToolSet, Workspace
+from agentinfer.transcript import Message, View
+from agentinfer.usage import Usage
+
+__all__ = ["Feedback", "Run", "RunResult", "StopReason"]
+
+T = TypeVar("T")
+State = TypeVar("State", bound=BaseModel)
+
+StopReason = Literal[
+    "answered",
+    "steps",
+    "tokens",
+    "cost",
+    "seconds",
+    "repeated_calls",
+    "malformed_replies",
+    "invalid_answer",
+    "error",
+    "cancelled",
+]
+"""Why a run ended: with an answer of its own accord; at a limit; since it repeated itself or could not be read; since
+its answer never fitted `output_type`; since a model failed for good; or since it was cancelled."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feedback:
+    """What somebody thought of a run's result."""
+
+    score: float
+    """0 (useless) to 1 (right)."""
+    source: str
+    """Who says so: a user, a grader."""
+
+
+class Run:
+    """One run. Plug-ins get it in `bind`; the result keeps it.
+
+    Made by `Agent`; not meant to be made by others.
+    """
+
+    def __init__(
+        self,
+        *,
+        question: str,
+        model: Model,
+        tools: ToolSet,
+        limits: Limits,
+        ledger: Ledger,
+        workspace: Workspace,
+        session: str | None,
+        tenant: str | None,
+        resume: Mapping[str, Any] | None,
+        observe: Callable[[Event], None] | None,
+    ) -> None:
+        self.id: str = resume["id"] if resume else uuid.uuid4().hex
+        self.question = question
+        self.model = model
+        self.tools = tools
+        self.limits = limits
+        self.workspace = workspace
+        self.session = session
+        self.tenant = tenant
+        self.events: list[Event] = []
+        """What happened, the deltas of replies left out."""
+        self.steps: list[StepResult] = []
+        self.steps_before = int(resume["steps"]) if resume else 0
+        """Steps made before the run was dumped and resumed."""
+        self.transcript = View()
+        """Everything that happened, whole."""
+        self.calls = Calls(ledger, trunk=self.id, emit=self.emit)
+        self.tasks = Tasks(lambda name, error: self.plugin_failed(name, "background", error))
+        self.listeners: list[Callable[[Run, Feedback], Awaitable[None]]] = []
+        self.started = time.monotonic()
+        self._observe = observe
+        self._view = self.transcript
+        self._states: dict[str, BaseModel] = {}
+        self._dumped_states: Mapping[str, Any] = resume["states"] if resume else {}
+        if resume:
+            transcript = View(Message.from_dict(message) for message in resume["transcript"])
+            view = resume["view"]
+            self.restore(transcript, transcript if view is None else View(Message.from_dict(m) for m in view))
+            self.calls.usage = Usage(**resume["usage"])
+
+    # What is sent
+
+    @property
+    def view(self) -> View:
+        """What the next step will send."""
+        return self._view
+
+    def append(self, *messages: Message) -> View:
+        """Add to the history; the messages stay. Returns the view with them."""
+        whole = self._view is self.transcript
+        self.transcript = self.transcript.append(*messages)
+        self._view = self.transcript if whole else self._view.append(*messages)
+        return self._view
+
+    def commit(self, view: View, cause: str, *, covers: int | None = None) -> View:
+        """Change what is sent from the next step on.
+
+        Args:
+            view: What to send instead.
+            cause: Why, for the events: the change may cost the prefix that the endpoint has cached.
+            covers: How many messages of the transcript the view accounts for; those that came after are added to its
+                end. All of them unless given.
+
+        Returns:
+            The view that stands now.
+        """
+        before = len(self._view)
+        self._view = view if covers is None else view.append(*self.transcript[covers:])
+        self.calls.note_cause(cause)
+        self.emit(ViewCommitted(cause=cause, messages_before=before, messages_after=len(self._view)))
+        return self._view
+
+    # Model calls of plug-ins
+
+    async def complete(
+        self,
+        view: View,
+        *,
+        purpose: str,
+        model: Model | None = None,
+        tools: ToolSet | None = None,
+        output: Output[Any] | None = None,
+        choice: ToolChoice = "none",
+        sampling: Sampling | None = None,
+        cause: str | None = None,
+    ) -> Completion:
+        """A plug-in's own model call: on the run's account, in its limits and its events.
+
+        Args:
+            view: What to send.
+            purpose: What the call is for; calls of one purpose share a lane of their own.
+            model: The run's model unless given.
+            tools: The tools to name; with the run's own tools the call shares the prefix of the steps.
+            output: The type of the answer.
+            choice: Whether tools may be called.
+            sampling: How to write.
+            cause: Why the call does not continue the last one of its purpose.
+
+        Raises:
+            ModelError: The call failed, or would not fit the run's limits.
+            UserError: The purpose is the loop's own.
+        """
+        if purpose == "step":
+            raise UserError("The purpose 'step' is the loop's own")
+        return await self.calls.make(
+            ModelRequest(
+                model=model or self.model,
+                view=view,
+                tools=tools or ToolSet(),
+                output=output,
+                choice=choice,
+                sampling=sampling,
+                purpose=purpose,
+                cause=cause,
+            )
+        )
+
+    def price(self, view: View, *, model: Model | None = None, tools: ToolSet | None = None) -> Price:
+        """What sending a view in the next step would cost."""
+        return self.calls.ledger.price(
+            ModelRequest(model=model or self.model, view=view, tools=self.tools if tools is None else tools)
+        )
+
+    # What plug-ins do and keep
+
+    def emit(self, event: Event) -> None:
+        """Tell of something that happened. Does not wait for anybody."""
+        if not isinstance(event, ModelDelta):
+            self.events.append(event)
+        if self._observe is not None:
+            self._observe(event)
+
+    def spawn(self, work: Coroutine[Any, Any, Any], *, name: str = "run") -> None:
+        """Start work beside the loop. It is cancelled when the run ends; an exception in it is an event."""
+        self.tasks.spawn(work, name=name)
+
+    def state(self, name: str, type_: type[State]) -> State:
+        """The registered state of that name: dumped and loaded with the run.
+
+        Raises:
+            UserError: The name is taken by a state of another type, or what was dumped does not fit.
+        """
+        if name not in self._states:
+            try:
+                self._states[name] = type_.model_validate(self._dumped_states.get(name, {}))
+            except ValueError as error:
+                raise UserError(f"The dumped state {name!r} does not fit {type_.__name__}: {error}") from None
+        state = self._states[name]
+        if not isinstance(state, type_):
+            raise UserError(f"The state {name!r} is a {type(state).__name__} already")
+        return state
+
+    def plugin_failed(self, plugin: str, where: str, error: BaseException) -> None:
+        """Tell of a plug-in that raised."""
+        self.emit(PluginFailed(plugin=plugin, where=where, error=f"{type(error).__name__}: {error}"))
+
+    def dump(self) -> dict[str, Any]:
+        """The run as JSON-able data, for `agent.run(resume=...)`. Work in flight is not in it."""
+        return {
+            "version": 1,
+            "id": self.id,
+            "question": self.question,
+            "session": self.session,
+            "tenant": self.tenant,
+            "steps": self.steps_before + len(self.steps),
+            "usage": dataclasses.asdict(self.calls.usage),
+            "transcript": [message.to_dict() for message in self.transcript],
+            "view": None if self._view is self.transcript else [message.to_dict() for message in self._view],
+            "states": {**self._dumped_states, **{n: s.model_dump(mode="json") for n, s in self._states.items()}},
+        }
+
+    def restore(self, transcript: View, view: View) -> None:
+        """Go on from an earlier history, before the first step."""
+        self.transcript = transcript
+        # A view as long as the transcript's own storage is the transcript, and stays so.
+        self._view = transcript if view.shares_storage(transcript) else view
+
+    async def feedback(self, score: float, source: str) -> None:
+        """Tell the plug-ins what somebody thought of the result, also long after the run.
+
+        Args:
+            score: 0 (useless) to 1 (right).
+            source: Who says so.
+        """
+        for listener in self.listeners:
+            try:
+                await listener(self, Feedback(score=score, source=source))
+            except Exception as error:  # noqa: BLE001 - a plug-in never takes anybody down
+                self.plugin_failed(getattr(listener, "__qualname__", "?"), "feedback", error)
+
+    @property
+    def usage(self) -> Usage:
+        """What the run has spent so far, its plug-ins' calls included."""
+        return self.calls.usage
+
+    @property
+    def seconds(self) -> float:
+        """Since the run's start."""
+        return time.monotonic() - self.started
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunResult(Generic[T]):
+    """What a run came to."""
+
+    answer: T | None
+    """The answer: a string, or what `output_type` asked for; `None` where there is none."""
+    stop_reason: StopReason
+    error: AgentInferError | None = None
+    """What ended the run, where `stop_reason` is `error`."""
+    run: Run = field(repr=False)
+    seconds: float = 0.0
+
+    @property
+    def steps(self) -> tuple[StepResult, ...]:
+        """The steps made."""
+        return tuple(self.run.steps)
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """The whole transcript."""
+        return tuple(self.run.transcript)
+
+    @property
+    def usage(self) -> Usage:
+        """What was spent, the plug-ins' calls included."""
+        return self.run.usage
+
+    @property
+    def cost(self) -> float | None:
+        """Money spent; `None` where a price is unknown."""
+        return self.usage.cost
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """What happened, the deltas of replies left out."""
+        return tuple(self.run.events)
+
+    @property
+    def workspace(self) -> Workspace:
+        """The full texts of results that were too long to show."""
+        return self.run.workspace
+
+    def raise_for_error(self) -> "RunResult[T]":
+        """This result, unless a model failed for good.
+
+        Raises:
+            AgentInferError: What ended the run.
+        """
+        if self.error is not None:
+            raise self.error
+        return self
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as JSON-able data, with the whole transcript."""
+        answer = self.answer.model_dump(mode="json") if isinstance(self.answer, BaseModel) else self.answer
+        return {
+            "answer": answer,
+            "stop_reason": self.stop_reason,
+            "error": f"{type(self.error).__name__}: {self.error}" if self.error else None,
+            "run_id": self.run.id,
+            "seconds": round(self.seconds, 3),
+            "steps": len(self.steps),
+            "usage": {**dataclasses.asdict(self.usage), "total_tokens": self.usage.total_tokens},
+            "usage_by_purpose": {name: dataclasses.asdict(usage) for name, usage in self.run.calls.by_purpose.items()},
+            "messages": [message.to_dict() for message in self.messages],
+        }

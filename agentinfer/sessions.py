@@ -1,0 +1,57 @@
+"""Conversations: what was said in a session is there for its next run."""
+
+import asyncio
+import weakref
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from agentinfer.transcript import View
+
+__all__ = ["Sessions"]
+
+Key = tuple[str | None, str]
+"""(tenant, session): what one tenant said is never shown to another."""
+
+
+@dataclass(slots=True)
+class _Session:
+    transcript: View = field(default_factory=View)
+    view: View = field(default_factory=View)
+    locks: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = field(
+        default_factory=weakref.WeakKeyDictionary
+    )
+    """Runs of one session follow each other."""
+
+
+class Sessions:
+    """The conversations an agent remembers, in memory.
+
+    Args:
+        limit: How many; the longest unused go first.
+    """
+
+    def __init__(self, limit: int = 1000) -> None:
+        self._limit = limit
+        self._sessions: OrderedDict[Key, _Session] = OrderedDict()
+
+    @asynccontextmanager
+    async def turn(self, tenant: str | None, session: str) -> AsyncIterator[None]:
+        """Wait for the session's other runs to end."""
+        entry = self._sessions.setdefault((tenant, session), _Session())
+        self._sessions.move_to_end((tenant, session))
+        while len(self._sessions) > self._limit:
+            self._sessions.popitem(last=False)
+        async with entry.locks.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
+            yield
+
+    def load(self, tenant: str | None, session: str) -> tuple[View, View]:
+        """The transcript and the view so far."""
+        entry = self._sessions.get((tenant, session)) or _Session()
+        return entry.transcript, entry.view
+
+    def save(self, tenant: str | None, session: str, transcript: View, view: View) -> None:
+        """Remember where a run has left them."""
+        entry = self._sessions.setdefault((tenant, session), _Session())
+        entry.transcript, entry.view = transcript, view

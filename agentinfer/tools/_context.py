@@ -1,0 +1,18 @@
+"""What a tool may know of the call it answers."""
+
+from dataclasses import dataclass
+
+from agentinfer.tools._workspace import Workspace
+
+__all__ = ["ToolContext"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolContext:
+    """Handed to a tool that has a parameter of this type."""
+
+    run_id: str
+    call_id: str
+    session: str | None
+    tenant: str | None
+    workspace: Workspace
