@@ -1,15 +1,16 @@
 """Chat Completions over aiohttp: the fastest transport, for many runs at once."""
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any
 
 from agentinfer.errors import CallTimeout, ConnectionFailed, InvalidResponse, MissingExtra
 from agentinfer.models._address import Address
 from agentinfer.models._backend import END, Connection, Timeouts
 from agentinfer.models._faults import error_of_status, not_json
-from agentinfer.models._http import MAX_BODY_BYTES
+from agentinfer.models._http import END_SECONDS, MAX_BODY_BYTES
 from agentinfer.models._sse import EventParser, parse_event
 
 try:
@@ -86,11 +87,21 @@ async def _events(response: aiohttp.ClientResponse) -> AsyncGenerator[Any, None]
     async for piece in response.content.iter_any():
         for data in parser.feed(piece):
             event = parse_event(data)
-            yield event
             if event is END:
+                await _read_to_end(response)
+                yield END
                 return
+            yield event
     for data in parser.flush():
         yield parse_event(data)
+
+
+async def _read_to_end(response: aiohttp.ClientResponse) -> None:
+    """Read what follows the last event, usually nothing: only a body read to its end leaves its connection usable."""
+    with suppress(TimeoutError, aiohttp.ClientError):
+        async with asyncio.timeout(END_SECONDS):
+            async for _ in response.content.iter_any():
+                pass
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

@@ -1,8 +1,9 @@
 """Chat Completions over HTTP, on an `httpx.AsyncClient` of our own."""
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any
 
 import httpx
@@ -18,6 +19,8 @@ __all__ = ["HttpBackend"]
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 """A longer answer is a broken server."""
+END_SECONDS = 0.1
+"""How long to wait, after the last event of a stream, for the end of its body; then its connection is given up."""
 
 
 class HttpBackend:
@@ -85,14 +88,25 @@ class _HttpConnection:
 
 async def _events(response: httpx.Response) -> AsyncGenerator[Any, None]:
     parser = EventParser()
-    async for piece in response.aiter_bytes():
+    pieces = response.aiter_bytes()
+    async for piece in pieces:
         for data in parser.feed(piece):
             event = parse_event(data)
-            yield event
             if event is END:
+                await _read_to_end(pieces)
+                yield END
                 return
+            yield event
     for data in parser.flush():
         yield parse_event(data)
+
+
+async def _read_to_end(pieces: AsyncIterator[bytes]) -> None:
+    """Read what follows the last event, usually nothing: only a body read to its end leaves its connection usable."""
+    with suppress(TimeoutError, httpx.HTTPError):
+        async with asyncio.timeout(END_SECONDS):
+            async for _ in pieces:
+                pass
 
 
 async def _read(response: httpx.Response, limit: int = MAX_BODY_BYTES) -> bytes:

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Model"]
 
+LOCAL_CONTEXT = 8192
+"""Tokens of context of a local model, unless its server is told otherwise."""
+
 
 class Model:
     """A model at an OpenAI-compatible endpoint.
@@ -117,6 +120,21 @@ class Model:
             raise UserError("Set AGENTINFER_MODEL to the model's name (and OPENAI_BASE_URL, OPENAI_API_KEY as needed)")
         base_url = os.environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1"
         return cls(name, base_url=base_url, api_key=os.environ.get("OPENAI_API_KEY") or None, **settings)
+
+    @classmethod
+    def local(cls, name: str, *, server: Mapping[str, Any] | None = None, **settings: Any) -> Self:
+        """A model served on this machine: started when opened, stopped when closed. Needs the extra `local`.
+
+        Args:
+            name: A name of the catalogue (`agentinfer models list`), or the path of a GGUF file.
+            server: Further arguments of `agentinfer.local.LocalServer`, such as `context` and `threads`.
+            settings: Further arguments of `Model`.
+        """
+        from agentinfer.models._local import LocalBackend
+
+        window = (server or {}).get("context", LOCAL_CONTEXT)
+        backend = LocalBackend(name, **{"context": window, **(server or {})})
+        return cls(name, **{"backend": backend, "profile": "local", "context_window": window, **settings})
 
     @property
     def endpoint(self) -> str:

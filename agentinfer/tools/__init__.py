@@ -1,6 +1,7 @@
 """Tools an agent may call: made from functions, validated by pydantic, run side by side."""
 
 from agentinfer.tools._context import ToolContext
+from agentinfer.tools._corpus import corpus_tools
 from agentinfer.tools._execute import Outcome, ResourceLocks, ToolResult, execute
 from agentinfer.tools._read_result import read_result
 from agentinfer.tools._tool import ArgumentsError, Tool, ToolSet, tool
@@ -15,6 +16,7 @@ __all__ = [
     "ToolResult",
     "ToolSet",
     "Workspace",
+    "corpus_tools",
     "execute",
     "read_result",
     "tool",

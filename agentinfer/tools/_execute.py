@@ -4,7 +4,7 @@ import asyncio
 import inspect
 import time
 import weakref
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -91,7 +91,7 @@ async def execute(tools: ToolSet, call: ToolCall, context: ToolContext, locks: R
     except Exception as error:  # noqa: BLE001 - whatever a tool raises becomes its result
         outcome, value = "failed", _error_text(tool, error)
     seconds = time.perf_counter() - started
-    text, suffix = _as_text(value)
+    text, suffix = _as_text(value, tool.render if outcome == "ok" else None)
     handle = None
     if len(text) > tool.max_chars or suffix != ".txt":
         text, handle = await _cap(tool, text, suffix, value, context)
@@ -130,8 +130,13 @@ def _error_text(tool: Tool, error: Exception) -> str:
     return f"{tool.name} failed with {type(error).__name__}{detail}"
 
 
-def _as_text(value: Any) -> tuple[str, str]:
+def _as_text(value: Any, render: Callable[[Any], str] | None) -> tuple[str, str]:
     """What a tool returned as text, and the file suffix it would be kept under."""
+    if render is not None:
+        try:
+            value = render(value)
+        except Exception as error:  # noqa: BLE001 - the value itself is still there to be shown
+            value = f"{value} (could not be rendered: {error})"
     if isinstance(value, str):
         return value, ".txt"
     if value is None:

@@ -46,6 +46,8 @@ class Tool:
     """Whether results are short by construction, so that no way to read on is needed."""
     trust: Trust = "data"
     """Whether results are material, or may tell the model what to do."""
+    render: Callable[[Any], str] | None = None
+    """How what the function returns becomes text; strings as they are and all else as JSON unless given."""
     arguments_model: type[BaseModel]
     context_parameter: str | None = None
     """The parameter that takes the `ToolContext`, where the function asks for one."""
@@ -104,6 +106,7 @@ def tool(
     repeatable: bool = False,
     bounded: bool = False,
     trust: Trust = "data",
+    render: Callable[[Any], str] | None = None,
 ) -> Callable[[Callable[..., Any]], Tool]: ...
 def tool(
     function: Callable[..., Any] | None = None,
@@ -117,6 +120,7 @@ def tool(
     repeatable: bool = False,
     bounded: bool = False,
     trust: Trust = "data",
+    render: Callable[[Any], str] | None = None,
 ) -> Tool | Callable[[Callable[..., Any]], Tool]:
     """Make a tool of a function, sync or async.
 
@@ -134,6 +138,7 @@ def tool(
         repeatable: Whether the very same call can be worth making again.
         bounded: Whether results are short by construction.
         trust: `data` unless what the tool returns may tell the model what to do.
+        render: How what the function returns becomes text.
 
     Raises:
         UserError: The function cannot be described to a model.
@@ -157,6 +162,7 @@ def tool(
             repeatable=repeatable,
             bounded=bounded,
             trust=trust,
+            render=render,
             arguments_model=model,
             context_parameter=context_parameter,
         )
@@ -168,9 +174,12 @@ def _describe(function: Callable[..., Any], name: str) -> tuple[type[BaseModel],
     """The model of a function's arguments, its description, and the name of its context parameter."""
     from agentinfer.tools._context import ToolContext
 
+    target = function if inspect.isroutine(function) else type(function).__call__
+    # What the function returns is not read: its type may exist for type checkers only.
+    annotations = {n: a for n, a in getattr(target, "__annotations__", {}).items() if n != "return"}
+    annotated = type("Annotated", (), {"__annotations__": annotations})
     try:
-        target = function if inspect.isroutine(function) else type(function).__call__
-        hints = get_type_hints(target, include_extras=True)
+        hints = get_type_hints(annotated, getattr(target, "__globals__", {}), include_extras=True)
     except NameError as error:
         raise UserError(f"The types of tool {name} cannot be read: {error}") from None
     fields: dict[str, Any] = {}

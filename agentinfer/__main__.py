@@ -1,0 +1,7 @@
+"""`python -m agentinfer`."""
+
+import sys
+
+from agentinfer.cli import main
+
+sys.exit(main())

@@ -1,0 +1,1 @@
+"""Measures what agentinfer costs its process, beside plain HTTP clients and other agent libraries."""
