@@ -25,17 +25,16 @@ class Tasks:
 
     def spawn(self, work: Coroutine[Any, Any, Any], *, name: str) -> None:
         """Start work beside the loop."""
-        self._tasks.add(asyncio.create_task(self._run(work, name), name=name))
+        task = asyncio.create_task(self._run(work, name), name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: work.close())  # it may be cancelled before it has begun
 
     async def _run(self, work: Coroutine[Any, Any, Any], name: str) -> None:
         try:
             await work
         except Exception as error:  # noqa: BLE001 - work beside the loop never takes the loop down
             self._failed(name, error)
-        finally:
-            task = asyncio.current_task()
-            assert task is not None
-            self._tasks.discard(task)
 
     def __len__(self) -> int:
         return len(self._tasks)
