@@ -20,12 +20,12 @@ class LiveView:
     """Prints a run's events as lines; on a terminal, with a line that counts while the model writes.
 
     Args:
-        out: Where to print.
+        out: Where to print; standard error unless given.
     """
 
-    def __init__(self, out: TextIO = sys.stderr) -> None:
-        self._out = out
-        self._terminal = out.isatty()
+    def __init__(self, out: TextIO | None = None) -> None:
+        self._out = out or sys.stderr
+        self._terminal = self._out.isatty()
         self._started = time.monotonic()
         self._pieces = 0
         self._step = 0
