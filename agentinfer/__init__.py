@@ -1,5 +1,6 @@
 """Run LLM agents fast and cheaply over any OpenAI-compatible endpoint."""
 
+from agentinfer._version import __version__
 from agentinfer.agent import Agent
 from agentinfer.background import Background
 from agentinfer.errors import (
@@ -31,8 +32,6 @@ from agentinfer.step import Middleware, Plugin, StepRequest, StepResult
 from agentinfer.tools import Tool, ToolContext, ToolResult, ToolSet, tool
 from agentinfer.transcript import Message, ToolCall, View
 from agentinfer.usage import Pricing, Usage
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Agent",

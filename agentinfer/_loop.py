@@ -27,7 +27,7 @@ from agentinfer.output import Output
 from agentinfer.protocol import RawReply
 from agentinfer.repeats import RepeatPolicy, Repeats
 from agentinfer.run import Run, StopReason
-from agentinfer.step import Middleware, StepRequest, StepResult, wrap
+from agentinfer.step import GivenUp, Middleware, StepRequest, StepResult, wrap
 from agentinfer.tools import ResourceLocks, ToolContext, ToolResult, execute
 from agentinfer.transcript import Message, ToolCall
 
@@ -39,6 +39,8 @@ ANSWER_TRIES = 2
 """How often the model is asked for an answer when it must give one."""
 
 
+GIVEN_UP = 3
+"""Steps that plug-ins may stop at work before the run ends."""
 EARLIER = 0.05
 """Seconds by which a model call is stopped before its step, so that what had arrived is kept."""
 
@@ -88,6 +90,8 @@ class Loop:
         self._malformed = 0
         self._unfit = 0
         self._answer_tries = 0
+        self._given_up = 0
+        """Steps that plug-ins stopped at work."""
         self._step_tokens = 256.0
         self._deadline: float | None = None
         """The loop's time at which the current step has to be over."""
@@ -117,24 +121,24 @@ class Loop:
                 assert verdict.limit is not None
                 self._run.emit(LimitReached(limit=verdict.limit, answer_kept=True))
                 self._forced = verdict.limit
-            outcome = await self._next(spent, forecast)
+            outcome = await self._next()
             if outcome is not None:
                 return outcome
 
-    async def _next(self, spent: Spent, forecast: Forecast) -> Outcome | None:
+    async def _next(self) -> Outcome | None:
         """One step, and what it means for the run."""
         run = self._run
         if self._forced and not self._told:
             self._told = True
             run.append(Message.user(words.answer_now(self._forced)))
         request = StepRequest(
-            index=run.steps_before + len(run.steps) + 1,
+            index=self._spent().steps + 1,
             model=run.model,
             view=run.view,
             tools=run.tools,
             output=self._output,
             choice="none" if self._forced else "auto",
-            sampling=self._capped(spent, forecast),
+            sampling=self._capped(self._spent(), self._forecast()),
         )
         run.emit(StepStarted(step=request.index, answer_only=request.choice == "none"))
         before = len(run.transcript)
@@ -146,7 +150,10 @@ class Loop:
         except TimeoutError:
             if not watch.expired():
                 raise
-            return None  # the next verdict says what is left
+            return self._out_of_time()
+        except GivenUp as error:
+            self._given_up += 1
+            return Outcome(answer=None, stop_reason="error", error=error) if self._given_up >= GIVEN_UP else None
         except ModelError as error:
             return self._failed(error)
         except AgentInferError as error:
@@ -172,8 +179,16 @@ class Loop:
             return self._take_last_words(reply.message)
         out_of_time = self._deadline is not None and asyncio.get_running_loop().time() >= self._deadline - EARLIER
         if isinstance(error, CallTimeout) and out_of_time:
-            return None  # the next verdict says what is left
+            return self._out_of_time()
         return Outcome(answer=None, stop_reason="error", error=error)
+
+    def _out_of_time(self) -> Outcome | None:
+        """A step's time has passed: what was kept in reserve is left for the answer, once."""
+        self._run.emit(LimitReached(limit="seconds", answer_kept=self._forced is None))
+        if self._forced is not None:
+            return Outcome(answer=None, stop_reason=self._forced)
+        self._forced = "seconds"
+        return None
 
     def _judge_result(self, result: StepResult) -> Outcome | None:
         """Whether a step ends the run; else the model is told what was wrong with it, where something was."""
@@ -243,6 +258,8 @@ class Loop:
         )
         reply = completion.reply
         message = self._with_unique_ids(reply.message, request.index)
+        if reply.problem is not None and message.tool_calls:  # calls that are not made are not kept
+            message = dataclasses.replace(message, tool_calls=())
         thought = time.perf_counter()
         results: list[ToolResult] = []
         try:
@@ -341,7 +358,7 @@ class Loop:
     def _spent(self) -> Spent:
         run = self._run
         return Spent(
-            steps=run.steps_before + len(run.steps),
+            steps=run.steps_before + len(run.steps) + self._given_up,
             tokens=run.usage.total_tokens,
             cost=run.usage.cost,
             seconds=run.seconds,

@@ -10,8 +10,8 @@ from typing import Any, Self, TypeVar, overload
 from agentinfer._loop import Loop, Outcome
 from agentinfer._stream import stream_events
 from agentinfer.background import Background
-from agentinfer.errors import UserError
-from agentinfer.events import Event, RunFinished, RunStarted
+from agentinfer.errors import AgentInferError, UserError
+from agentinfer.events import Event, LimitReached, RunFinished, RunStarted
 from agentinfer.ledger import Ledger
 from agentinfer.limits import Limits
 from agentinfer.models import Model, Sampling
@@ -27,6 +27,9 @@ from agentinfer.usage import Usage
 __all__ = ["Agent"]
 
 T = TypeVar("T")
+
+LEAVE_SECONDS = 10.0
+"""What a plug-in may take to leave a run; what takes longer belongs in its background."""
 
 
 class Agent:
@@ -230,10 +233,19 @@ class Agent:
                 await stack.enter_async_context(self._sessions.turn(tenant, session))
             run = self._make_run(question, session, tenant, limits, on_event, resume, output)
             outcome = Outcome(answer=None, stop_reason="cancelled")
+            task = asyncio.current_task()
+            cancellations = task.cancelling() if task else 0
             try:
                 outcome = await self._drive(run, output, wants_deltas=wants_deltas)
+            except UserError as error:
+                outcome = Outcome(answer=None, stop_reason="error", error=error)
+                raise
+            except (Exception, asyncio.CancelledError) as error:  # there is always a result
+                if isinstance(error, asyncio.CancelledError) and task and task.cancelling() > cancellations:
+                    raise
+                outcome = Outcome(answer=None, stop_reason="error", error=_as_ours(error))
             finally:
-                self._usage += run.usage
+                self._usage += run.calls.spent
                 result: RunResult[Any] = RunResult(
                     answer=outcome.answer,
                     stop_reason=outcome.stop_reason,
@@ -248,7 +260,16 @@ class Agent:
 
     async def _drive(self, run: Run, output: Output[Any] | None, *, wants_deltas: bool) -> Outcome:
         """Bind the plug-ins, run the loop, leave nothing behind."""
-        async with self.model, AsyncExitStack() as stack:
+        async with AsyncExitStack() as stack:
+            watch = asyncio.timeout(run.limits.seconds)
+            try:
+                async with watch:
+                    await stack.enter_async_context(self.model)
+            except TimeoutError:
+                if not watch.expired():
+                    raise
+                run.emit(LimitReached(limit="seconds", answer_kept=False))
+                return Outcome(answer=None, stop_reason="seconds")
             stack.push_async_callback(run.tasks.cancel)  # last: nothing outlives the run
             middlewares: list[tuple[str, Middleware]] = []
             for plugin in self.plugins:
@@ -281,14 +302,17 @@ class Agent:
         """Enter a plug-in; without it where it fails."""
         try:
             context = plugin.bind(run)
-            middleware: object = await context.__aenter__()
+            left = run.limits.seconds and run.limits.seconds - run.limits.reserved_seconds - run.seconds
+            async with asyncio.timeout(left):
+                middleware: object = await context.__aenter__()
         except Exception as error:  # noqa: BLE001 - a plug-in never takes the run down
             run.plugin_failed(name, "bind", error)
             return None
 
         async def leave() -> None:
             try:
-                await context.__aexit__(None, None, None)
+                async with asyncio.timeout(LEAVE_SECONDS):
+                    await context.__aexit__(None, None, None)
             except Exception as error:  # noqa: BLE001 - see above
                 run.plugin_failed(name, "unbind", error)
 
@@ -341,6 +365,15 @@ class Agent:
     def _backgrounds(self) -> list[Background]:
         found = (getattr(plugin, "background", None) for plugin in self.plugins)
         return [background for background in found if isinstance(background, Background)]
+
+
+def _as_ours(error: BaseException) -> AgentInferError:
+    """What a backend, a protocol or a plug-in's request made go wrong, as the error of a run."""
+    if isinstance(error, AgentInferError):
+        return error
+    ours = AgentInferError(f"{type(error).__name__}: {error}")
+    ours.__cause__ = error
+    return ours
 
 
 def _with_reader(tools: ToolSet) -> ToolSet:

@@ -27,8 +27,12 @@ class Tasks:
         """Start work beside the loop."""
         task = asyncio.create_task(self._run(work, name), name=name)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(lambda _: work.close())  # it may be cancelled before it has begun
+
+        def done(task: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            work.close()  # it may have been cancelled before it began
+
+        task.add_done_callback(done)
 
     async def _run(self, work: Coroutine[Any, Any, Any], name: str) -> None:
         try:
@@ -55,7 +59,7 @@ class Tasks:
         """The tasks of the running loop; those of a loop that is gone are gone with it."""
         loop = asyncio.get_running_loop()
         self._tasks = {task for task in self._tasks if not task.get_loop().is_closed()}
-        return [task for task in self._tasks if task.get_loop() is loop]
+        return [task for task in self._tasks if task.get_loop() is loop and not task.done()]
 
 
 class Background:

@@ -46,6 +46,11 @@ class Calls:
         self._told: dict[tuple[Lane, str], tuple[int, str | None]] = {}
         """Per lane and purpose: how many causes its last request knew of, and the cause that held for it alone."""
 
+    @property
+    def spent(self) -> Usage:
+        """What was spent here, without what a resumed run brought with it."""
+        return sum(self.by_purpose.values(), Usage())
+
     def note_cause(self, cause: str) -> None:
         """Note why the coming requests will not continue those before."""
         self._causes.append(cause)

@@ -15,7 +15,8 @@ AgentInferError
 │   ├── ServerFailed        the endpoint failed (5xx)
 │   ├── InvalidResponse     the answer is not a chat completion: HTML, broken JSON, an error body, no choices
 │   ├── StreamCut           the answer stopped in the middle
-│   └── BudgetSpent         the call would not fit what its owner may still spend
+│   ├── BudgetSpent         the call would not fit what its owner may still spend
+│   └── NotRecorded         a replay holds no answer to exactly this request
 ├── ToolError               raised by a tool: its message goes to the model as the call's result
 ├── CorpusError             a document or an index cannot be read or written
 └── LocalModelError         a local model cannot be fetched, verified or started
@@ -36,6 +37,7 @@ __all__ = [
     "LocalModelError",
     "MissingExtra",
     "ModelError",
+    "NotRecorded",
     "RateLimited",
     "RequestRefused",
     "ServerFailed",
@@ -65,6 +67,10 @@ class MissingExtra(UserError):
     def __init__(self, extra: str, purpose: str) -> None:
         super().__init__(f"{purpose} needs an optional package: pip install 'agentinfer[{extra}]'")
         self.extra = extra
+        self.purpose = purpose
+
+    def __reduce__(self) -> tuple[type["MissingExtra"], tuple[str, str]]:
+        return type(self), (self.extra, self.purpose)
 
 
 class ModelError(AgentInferError):
@@ -117,7 +123,7 @@ class CallTimeout(ModelError):
 
     retryable = True
 
-    def __init__(self, message: str, *, phase: str, partial: str = "", delivered: bool = False) -> None:
+    def __init__(self, message: str, *, phase: str = "call", partial: str = "", delivered: bool = False) -> None:
         super().__init__(message, partial=partial, delivered=delivered)
         self.phase = phase
 
@@ -164,6 +170,10 @@ class StreamCut(ModelError):
 
 class BudgetSpent(ModelError):
     """The call would not fit what its owner may still spend."""
+
+
+class NotRecorded(ModelError):
+    """A replay holds no answer to exactly this request; the message shows the nearest one it holds."""
 
 
 class ToolError(AgentInferError):

@@ -227,7 +227,7 @@ class PluginFailed(Event):
 
     plugin: str
     where: str
-    """`bind`, `step`, `model`, `tool`, `unbind`, `feedback` or `background`."""
+    """`bind`, `step`, `model`, `tool`, `unbind`, `feedback` or `background`; `on_event` for who watches the run."""
     error: str
 
 

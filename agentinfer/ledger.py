@@ -62,6 +62,8 @@ class _Trunk:
     count: int
     tokens: float
     last_sent: float
+    lenders: list["_Trunk"] = field(default_factory=list)
+    """Trunks that brought blocks this one shares: sending this one sends those again."""
 
 
 @dataclass(slots=True)
@@ -94,6 +96,7 @@ class Ledger:
         self._last_lane: OrderedDict[tuple[str, str, str], Lane] = OrderedDict()
         """(trunk, endpoint, model): the lane last used."""
         self._block_count = 0
+        self._trunk_count = 0
 
     @staticmethod
     def lane(request: ModelRequest) -> Lane:
@@ -106,11 +109,13 @@ class Ledger:
         """What sending this request would cost now. Costs as much as the part that is new to the encoder."""
         encoded, model = request.model.encode(request), request.model
         state = self._lanes.get(self.lane(request))
-        total = request.model.count(request)
+        raw = model.count_raw(request)
+        total = model.counter.calibrate(raw)
         cached, age, rate = 0, None, None
         if state is not None:
             blocks, age = self._match(state, encoded)
-            cached = min(round(model.counter.calibrate(encoded.tokens_up_to(blocks)) * state.reliability), total)
+            known = encoded.tokens_up_to(blocks) + (raw - encoded.tokens if blocks else 0)  # tools are sent first
+            cached = min(round(model.counter.calibrate(known) * state.reliability), total)
             rate = state.prefill_rate
         uncached = total - cached
         return Price(
@@ -202,24 +207,25 @@ class Ledger:
         if known is None or known.digests is not encoded.digests:
             # Blocks of the prompt this one replaces stay known: the server has them still.
             known = _Trunk(encoded.digests, 0, 0.0, now)
+        self._trunk_count += name not in state.trunks
         state.trunks[name] = known
         state.trunks.move_to_end(name)
-        shared = None
         for block in range(known.count, encoded.blocks):
             holder = state.blocks.setdefault(encoded.digest(block), known)
             if holder is known:
                 self._block_count += 1
-            else:
-                shared = holder
-        if shared is not None:
-            shared.last_sent = now
+            elif not known.lenders or known.lenders[-1] is not holder:
+                known.lenders.append(holder)
+        for lender in known.lenders:
+            lender.last_sent = now
         known.count, known.tokens, known.last_sent = encoded.blocks, encoded.tokens, now
-        if self._block_count > self.max_blocks:
+        if self._block_count > self.max_blocks or self._trunk_count > self.max_blocks // 10 + 1:
             self._forget_oldest()
 
     def _forget_oldest(self) -> None:
         """Drop the longer unused half, so that this is done seldom."""
-        trunks = {id(trunk): trunk for state in self._lanes.values() for trunk in state.blocks.values()}
+        states = self._lanes.values()
+        trunks = {id(trunk): trunk for state in states for trunk in (*state.blocks.values(), *state.trunks.values())}
         by_age = sorted(trunk.last_sent for trunk in trunks.values())
         oldest_kept = by_age[len(by_age) // 2]
         for lane, state in list(self._lanes.items()):
@@ -229,6 +235,7 @@ class Ledger:
             if not state.blocks:
                 del self._lanes[lane]
         self._block_count = sum(len(state.blocks) for state in self._lanes.values())
+        self._trunk_count = sum(len(state.trunks) for state in self._lanes.values())
 
 
 def _common(trunk: _Trunk, encoded: Encoded) -> int:

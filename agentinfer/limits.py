@@ -96,13 +96,25 @@ def judge(limits: Limits, spent: Spent, forecast: Forecast) -> Verdict:
 
 
 def completion_cap(limits: Limits, spent: Spent, forecast: Forecast, *, answering: bool) -> int | None:
-    """Completion tokens the next call may write so that the token limit holds, or `None` for no such bound."""
-    if limits.tokens is None:
-        return None
-    left = limits.tokens - spent.tokens - forecast.prompt_tokens
-    if not answering:
-        left -= forecast.prompt_tokens + forecast.step_tokens + limits.answer_tokens
-    return max(left, 16)
+    """Completion tokens the next call may write so that the limits hold, or `None` for no such bound; 16 at least.
+
+    What a step writes is sent again with the answer: a token of it counts there too.
+    """
+    prompt, step = forecast.prompt_tokens, forecast.step_tokens
+    caps = []
+    if limits.tokens is not None:
+        left = limits.tokens - spent.tokens - prompt
+        caps.append(left if answering else (left - prompt - step - limits.answer_tokens) // 2)
+    if limits.cost is not None and spent.cost is not None and forecast.pricing is not None:
+        price = forecast.pricing.cost
+        affordable = limits.cost - spent.cost - price(prompt, 0, 0)
+        token = price(0, 0, 1)
+        if not answering:
+            affordable -= price(prompt + step, 0, limits.answer_tokens)
+            token += price(1, 0, 0)
+        if token > 0:
+            caps.append(int(affordable / token))
+    return max(min(caps), 16) if caps else None
 
 
 def _steps(limits: Limits, spent: Spent) -> Verdict:

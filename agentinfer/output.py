@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
+from agentinfer._json import load_json
 from agentinfer.errors import UserError
 
 __all__ = ["Output"]
@@ -49,10 +50,8 @@ class Output(Generic[T]):
             if error.errors()[0]["type"] != "json_invalid":
                 raise ValueError(_complaint(error)) from None
             complaint = _complaint(error)
-        import json_repair
-
-        repaired = json_repair.loads(text)
-        if repaired == "":  # what json_repair makes of a text without any JSON
+        repaired = load_json(text)
+        if repaired is None or repaired == "":
             raise ValueError(complaint)
         try:
             return self._adapter.validate_python(repaired)

@@ -62,6 +62,6 @@ def _key(call: ToolCall) -> str:
     """Equal for calls that differ only in how their JSON is written, in capitals or in spaces."""
     try:
         arguments = json.dumps(json.loads(call.arguments or "{}"), sort_keys=True)
-    except ValueError:
+    except (ValueError, RecursionError):
         arguments = call.arguments
     return f"{call.name} {' '.join(arguments.casefold().split())}"

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
 
 from agentinfer.background import Tasks
 from agentinfer.calls import Calls
-from agentinfer.errors import AgentInferError, UserError
+from agentinfer.errors import AgentInferError, BudgetSpent, UserError
 from agentinfer.events import Event, ModelDelta, PluginFailed, ViewCommitted
 from agentinfer.ledger import Ledger, Price
-from agentinfer.limits import Limits
+from agentinfer.limits import Forecast, Limits, Spent, judge
 from agentinfer.models import Completion, Model, ModelRequest, Sampling
 from agentinfer.output import Output
 from agentinfer.protocol import ToolChoice
@@ -94,6 +95,7 @@ class Run:
         self.listeners: list[Callable[[Run, Feedback], Awaitable[None]]] = []
         self.started = time.monotonic()
         self._observe = observe
+        self._observer_failed = False
         self._view = self.transcript
         self._states: dict[str, BaseModel] = {}
         self._dumped_states: Mapping[str, Any] = resume["states"] if resume else {}
@@ -167,18 +169,34 @@ class Run:
         """
         if purpose == "step":
             raise UserError("The purpose 'step' is the loop's own")
-        return await self.calls.make(
-            ModelRequest(
-                model=model or self.model,
-                view=view,
-                tools=tools or ToolSet(),
-                output=output,
-                choice=choice,
-                sampling=sampling,
-                purpose=purpose,
-                cause=cause,
-            )
+        request = ModelRequest(
+            model=model or self.model,
+            view=view,
+            tools=tools or ToolSet(),
+            output=output,
+            choice=choice,
+            sampling=sampling,
+            purpose=purpose,
+            cause=cause,
         )
+        self._check_room(request)
+        return await self.calls.make(request)
+
+    def _check_room(self, request: ModelRequest) -> None:
+        """An answer must still be affordable after a plug-in's call."""
+        limits = self.limits
+        if limits.tokens is None and limits.cost is None:
+            return
+        price, usage = self.calls.ledger.price(request), self.usage
+        after = Spent(
+            tokens=usage.total_tokens + price.prompt_tokens,
+            cost=None if usage.cost is None or price.cost is None else usage.cost + price.cost,
+        )
+        prompt = self.price(self._view).prompt_tokens
+        if judge(limits, after, Forecast(prompt_tokens=prompt, pricing=self.model.pricing)).action == "stop":
+            raise BudgetSpent(
+                f"{request.purpose}: {price.prompt_tokens} tokens of prompt leave too little for an answer"
+            )
 
     def price(self, view: View, *, model: Model | None = None, tools: ToolSet | None = None) -> Price:
         """What sending a view in the next step would cost."""
@@ -192,8 +210,14 @@ class Run:
         """Tell of something that happened. Does not wait for anybody."""
         if not isinstance(event, ModelDelta):
             self.events.append(event)
-        if self._observe is not None:
+        if self._observe is None:
+            return
+        try:
             self._observe(event)
+        except Exception as error:  # noqa: BLE001 - who watches a run does not take it down
+            if not self._observer_failed:
+                self._observer_failed = True
+                self.plugin_failed(getattr(self._observe, "__qualname__", "on_event"), "on_event", error)
 
     def spawn(self, work: Coroutine[Any, Any, Any], *, name: str = "run") -> None:
         """Start work beside the loop. It is cancelled when the run ends; an exception in it is an event."""
@@ -318,7 +342,7 @@ class RunResult(Generic[T]):
 
     def to_dict(self) -> dict[str, Any]:
         """The result as JSON-able data, with the whole transcript."""
-        answer = self.answer.model_dump(mode="json") if isinstance(self.answer, BaseModel) else self.answer
+        answer = to_jsonable_python(self.answer, fallback=str)
         return {
             "answer": answer,
             "stop_reason": self.stop_reason,

@@ -1,6 +1,7 @@
 """Conversations: what was said in a session is there for its next run."""
 
 import asyncio
+import itertools
 import weakref
 from collections import OrderedDict
 from collections.abc import AsyncIterator
@@ -19,6 +20,8 @@ Key = tuple[str | None, str]
 class _Session:
     transcript: View = field(default_factory=View)
     view: View = field(default_factory=View)
+    runs: int = 0
+    """At work or waiting."""
     locks: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = field(
         default_factory=weakref.WeakKeyDictionary
     )
@@ -41,10 +44,21 @@ class Sessions:
         """Wait for the session's other runs to end."""
         entry = self._sessions.setdefault((tenant, session), _Session())
         self._sessions.move_to_end((tenant, session))
-        while len(self._sessions) > self._limit:
-            self._sessions.popitem(last=False)
-        async with entry.locks.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
-            yield
+        entry.runs += 1
+        self._forget()
+        try:
+            async with entry.locks.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
+                yield
+        finally:
+            entry.runs -= 1
+
+    def _forget(self) -> None:
+        """Drop the longest unused sessions beyond the limit; one with a run stays."""
+        surplus = len(self._sessions) - self._limit
+        if surplus > 0:
+            unused = (key for key, entry in self._sessions.items() if not entry.runs)
+            for key in list(itertools.islice(unused, surplus)):
+                del self._sessions[key]
 
     def load(self, tenant: str | None, session: str) -> tuple[View, View]:
         """The transcript and the view so far."""

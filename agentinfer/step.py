@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from agentinfer.errors import UserError
+from agentinfer.errors import AgentInferError, UserError
 from agentinfer.models import Completion, Model, ModelRequest, Sampling
 from agentinfer.output import Output
 from agentinfer.protocol import ToolChoice
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from agentinfer.run import Run
 
 __all__ = [
+    "GivenUp",
     "Middleware",
     "ModelHandler",
     "Plugin",
@@ -120,6 +121,10 @@ Request = TypeVar("Request")
 Result = TypeVar("Result")
 
 
+class GivenUp(AgentInferError):
+    """A plug-in stopped its handler at work, which must not run twice: there is no result."""
+
+
 @dataclass(slots=True)
 class _Call(Generic[Result]):
     """What became of the handler in one pass through one layer."""
@@ -163,6 +168,7 @@ def _layer(
 ) -> Callable[[Request], Awaitable[Result]]:
     async def guarded(request: Request) -> Result:
         inner: _Call[Result] = _Call()
+        cancellations = _cancellations()
 
         async def watched(request: Request) -> Result:
             inner.calls += 1
@@ -178,10 +184,10 @@ def _layer(
             return inner.result
 
         try:
-            result = await method(request, watched)
-            if not isinstance(result, result_type):
-                raise TypeError(f"{name} returned {type(result).__name__} instead of {result_type.__name__}")
-        except Exception as error:
+            result = _checked(await method(request, watched), result_type, name)
+        except (Exception, asyncio.CancelledError) as error:
+            if _cancellations() > cancellations:  # stopped from outside, whatever the plug-in has made of it
+                raise asyncio.CancelledError from None
             if error is inner.error:
                 raise
             failed(name, error)
@@ -190,11 +196,23 @@ def _layer(
             if inner.finished:
                 assert inner.result is not None
                 return inner.result
-            if inner.calls and once:  # the plug-in gave up a handler at work: it must not run twice
-                raise
+            if inner.calls and once:
+                raise GivenUp(f"{name} stopped it at work: {type(error).__name__} {error}".strip()) from error
             return await handler(request)
-        if (task := asyncio.current_task()) is not None and task.cancelling():
+        if _cancellations() > cancellations:
             raise asyncio.CancelledError  # a plug-in that swallows a cancellation does not stop it
         return result
 
     return guarded
+
+
+def _checked(result: Result, result_type: type[Result], name: str) -> Result:
+    if not isinstance(result, result_type):
+        raise TypeError(f"{name} returned {type(result).__name__} instead of {result_type.__name__}")
+    return result
+
+
+def _cancellations() -> int:
+    """How often the current task was cancelled; it may have survived some before it came here."""
+    task = asyncio.current_task()
+    return 0 if task is None else task.cancelling()

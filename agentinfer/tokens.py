@@ -17,6 +17,11 @@ __all__ = ["EstimateCounter", "TiktokenCounter", "TokenCounter", "counter_for"]
 
 _HIGH_BYTES = bytes(range(0x80, 0x100))
 _OPENAI_MODEL = re.compile(r"^(?:openai/)?(gpt-|o\d|chatgpt-|text-embedding-)")
+_TABLES = {
+    "cl100k_base": "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7",
+    "o200k_base": "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d",
+}
+"""The SHA-256 of tables. tiktoken downloads one that is missing or damaged, so it is asked only for whole ones."""
 _TABLE_URL = "https://openaipublic.blob.core.windows.net/encodings/{name}.tiktoken"
 
 
@@ -81,14 +86,15 @@ class TiktokenCounter(_Calibrated):
         encoding: The name of a tiktoken encoding whose table is on disk, such as `o200k_base`.
 
     Raises:
-        FileNotFoundError: The table is not on disk. It is never downloaded.
+        FileNotFoundError: The table is not on disk, or damaged. It is never downloaded.
     """
 
     def __init__(self, encoding: str) -> None:
         super().__init__()
         self.name = encoding
-        if not _table_path(encoding).is_file():
-            raise FileNotFoundError(f"tiktoken's table {encoding} is not on disk ({_table_path(encoding)})")
+        path = _table_path(encoding)
+        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != _TABLES.get(encoding):
+            raise FileNotFoundError(f"tiktoken's table {encoding} is not on disk ({path})")
         self._encode: Callable[[str], list[int]] | None = None
 
     def prepare(self) -> None:

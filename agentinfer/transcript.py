@@ -134,7 +134,7 @@ class View(Sequence[Message]):
         """A view with these messages at its end; this one stays as it is."""
         log, length = self._log, self._length
         if len(log.messages) != length:  # another view has grown from this one already: take a branch
-            return View([*self, *messages])
+            log = _Log(log.messages[:length], {key: done.upto(length) for key, done in log.encodings.items()})
         log.messages.extend(messages)
         longer = View.__new__(View)
         longer._log, longer._length = log, length + len(messages)
@@ -204,6 +204,18 @@ class _Encoding:
     """`block_tokens[b]`: up to the end of block b."""
     blocks: list[int] = field(default_factory=lambda: [0])
     """`blocks[n]`: how many blocks the first n messages have."""
+
+    def upto(self, length: int) -> "_Encoding":
+        """A copy for a branch that shares the first messages: what was counted is not counted again."""
+        length = min(length, len(self.parts))
+        blocks = self.blocks[length]
+        return _Encoding(
+            self.parts[:length],
+            self.tokens[: length + 1],
+            self.digests[:blocks],
+            self.block_tokens[:blocks],
+            self.blocks[: length + 1],
+        )
 
     def extend(self, codec: Codec, messages: list[Message], length: int) -> None:
         for position in range(len(self.parts), length):

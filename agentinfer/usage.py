@@ -35,7 +35,7 @@ class Usage:
     prompt_tokens: int = 0
     """Tokens sent, cached ones included."""
     cached_tokens: int | None = None
-    """Tokens of the prompts that the endpoint read from its prefix cache; a lower bound where some calls do not tell."""
+    """Tokens of the prompts read from the endpoint's prefix cache; a lower bound where some calls do not tell."""
     completion_tokens: int = 0
     """Tokens written, reasoning included."""
     reasoning_tokens: int | None = None

@@ -77,7 +77,10 @@ def reply(body: bytes, *, calls: int) -> bytes:
         message["tool_calls"] = [{"id": f"call_{step}", "type": "function", "function": call}]
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "tool_calls" if call else "stop"}
     content = _dumps({**_common(step, "chat.completion"), "choices": [choice], "usage": usage})
-    return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(content), content)
+    return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (
+        len(content),
+        content,
+    )
 
 
 def _stream(step: int, call: dict[str, Any] | None, usage: dict[str, Any] | None) -> bytes:
@@ -85,15 +88,20 @@ def _stream(step: int, call: dict[str, Any] | None, usage: dict[str, Any] | None
     deltas: list[dict[str, Any]]
     if call:
         text, middle = call["arguments"], len(call["arguments"]) // 2
-        first = {"index": 0, "id": f"call_{step}", "type": "function", "function": {**call, "arguments": ""}}
-        rest = [{"index": 0, "function": {"arguments": piece}} for piece in (text[:middle], text[middle:])]
+        first: dict[str, Any] = {"index": 0, "id": f"call_{step}", "type": "function"}
+        first["function"] = {**call, "arguments": ""}
+        rest: list[dict[str, Any]] = [
+            {"index": 0, "function": {"arguments": t}} for t in (text[:middle], text[middle:])
+        ]
         deltas = [{"role": "assistant", "content": None, "tool_calls": [first]}, *({"tool_calls": [r]} for r in rest)]
     else:
         size = len(ANSWER) // 8 + 1
         deltas = [{"role": "assistant", "content": ""}]
         deltas += [{"content": ANSWER[start : start + size]} for start in range(0, len(ANSWER), size)]
     common = _common(step, "chat.completion.chunk")
-    choices = [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": None} for delta in deltas]
+    choices: list[dict[str, Any]] = [
+        {"index": 0, "delta": delta, "logprobs": None, "finish_reason": None} for delta in deltas
+    ]
     choices.append({"index": 0, "delta": {}, "logprobs": None, "finish_reason": "tool_calls" if call else "stop"})
     events = [_dumps({**common, "choices": [choice]}) for choice in choices]
     if usage:

@@ -6,7 +6,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import asynccontextmanager
 from typing import Any
 
-from agentinfer import Model
+from agentinfer import Message, Middleware, Model, Run, RunResult
+from agentinfer.events import PluginFailed
 from agentinfer.models import END, Connection, Timeouts
 
 Reply = dict[str, Any] | str | BaseException
@@ -91,3 +92,54 @@ def script_of(scripted: Model) -> Script:
     """The script behind a model."""
     assert isinstance(scripted.backend, Script)
     return scripted.backend
+
+
+Wrapper = Callable[[Run, Any, Callable[[Any], Awaitable[Any]]], Awaitable[Any]]
+
+
+class Wrap:
+    """A plug-in made of functions `(run, request, handler)`."""
+
+    def __init__(self, *, step: Wrapper | None = None, model: Wrapper | None = None, tool: Wrapper | None = None):
+        self._wrappers = {"step": step, "model": model, "tool": tool}
+        self.left = 0
+
+    @asynccontextmanager
+    async def bind(self, run: Run) -> AsyncIterator[Middleware]:
+        def method(wrapper: Wrapper) -> Any:
+            return lambda _self, request, handler: wrapper(run, request, handler)
+
+        methods = {name: method(wrapper) for name, wrapper in self._wrappers.items() if wrapper}
+        try:
+            yield type("Wrapped", (Middleware,), methods)()
+        finally:
+            self.left += 1
+
+
+def kinds(result: RunResult[Any]) -> list[str]:
+    """What happened, by name."""
+    return [event.kind for event in result.events]
+
+
+def failures(result: RunResult[Any]) -> list[tuple[str, str]]:
+    """Where plug-ins failed, and how."""
+    return [(event.where, event.error) for event in result.events if isinstance(event, PluginFailed)]
+
+
+def unanswered(messages: Iterable[Message]) -> list[str]:
+    """What is wrong with the calls and results of a history: nothing, where each call has one result after it."""
+    open_calls: list[str] = []
+    seen: set[str] = set()
+    wrong = []
+    for message in messages:
+        if message.role == "tool":
+            if message.tool_call_id in open_calls:
+                open_calls.remove(message.tool_call_id)
+            else:
+                wrong.append(f"a result without a call: {message.tool_call_id}")
+            continue
+        wrong += [f"no result: {name}" for name in open_calls]
+        open_calls = [one.id for one in message.tool_calls]
+        wrong += [f"an id used twice: {name}" for name in open_calls if name in seen or open_calls.count(name) > 1]
+        seen.update(open_calls)
+    return wrong + [f"no result: {name}" for name in open_calls]

@@ -10,13 +10,21 @@ from typing import Any
 
 from agentinfer.agent import Agent
 from agentinfer.cli._live import LiveView, summary
-from agentinfer.cli._options import Commands, add_model_options, model_of
-from agentinfer.limits import Limits
+from agentinfer.cli._options import (
+    CORPUS,
+    Commands,
+    add_limit_options,
+    add_model_options,
+    config_of,
+    is_local,
+    limits_of,
+    setup_of,
+)
 from agentinfer.run import RunResult
 
 __all__ = ["register"]
 
-_CORPUS = "what to search: an index made by `agentinfer corpus build`"
+_CONFIG = "a TOML or YAML file that names the model, plug-ins and their settings"
 
 _EPILOG = """\
 The run is shown on standard error, the answer goes to standard output. The exit code is 0 where there is an answer,
@@ -38,12 +46,10 @@ def register(commands: Commands) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("question", help="what you want to know")
-    parser.add_argument("--corpus", metavar="DB", type=Path, help=_CORPUS)
+    parser.add_argument("--corpus", metavar="DB", type=Path, help=CORPUS)
+    parser.add_argument("--config", metavar="FILE", type=Path, help=_CONFIG)
     add_model_options(parser)
-    limits = parser.add_argument_group("limits", "Near a limit the model is asked for its answer.")
-    limits.add_argument("--max-steps", type=int, default=12, metavar="N", help="model calls (default: %(default)s)")
-    limits.add_argument("--max-tokens", type=int, metavar="N", help="tokens of all calls together")
-    limits.add_argument("--max-seconds", type=float, metavar="N", help="time for the whole run")
+    add_limit_options(parser)
     parser.add_argument("--json", action="store_true", help="print the whole result as JSON: answer, usage, transcript")
     parser.add_argument("--quiet", action="store_true", help="do not show the run")
     parser.set_defaults(command=_ask)
@@ -73,19 +79,21 @@ def _ask(arguments: argparse.Namespace) -> int:
 
 
 async def _run(arguments: argparse.Namespace, view: LiveView) -> RunResult[Any]:
-    limits = Limits(steps=arguments.max_steps, tokens=arguments.max_tokens, seconds=arguments.max_seconds)
-    model = model_of(arguments)
+    setup = setup_of(arguments, config_of(arguments.config))
+    settings: dict[str, Any] = {"limits": limits_of(arguments, setup), "plugins": setup.plugins}
     async with AsyncExitStack() as stack:
         if arguments.corpus is None:
-            agent = Agent(model, limits=limits)
+            agent = Agent(setup.model, **settings)
         else:
             from agentinfer.corpus import Corpus
             from agentinfer.search import search_agent
 
             corpus = await stack.enter_async_context(Corpus(arguments.corpus))
-            agent = search_agent(model, corpus, limits=limits)
-        if arguments.local and not arguments.quiet:
-            print(f"starting {model.name} on this machine ...", file=sys.stderr)
+            agent = search_agent(setup.model, corpus, **settings)
+        if is_local(setup.model) and not arguments.quiet:
+            print(f"starting {setup.model.name} on this machine ...", file=sys.stderr)
+        if setup.small is not None:
+            await stack.enter_async_context(setup.small)
         await stack.enter_async_context(agent)
         return await agent.run(arguments.question, on_event=view if not arguments.quiet else _keep(view))
 

@@ -1,18 +1,39 @@
 """Options that several commands share."""
 
 import argparse
+import dataclasses
 import os
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from agentinfer.errors import UserError
+from agentinfer.limits import Limits
 from agentinfer.models import PROFILES, Model, Timeouts
 
-__all__ = ["DEFAULT_LOCAL", "Commands", "add_model_options", "model_of"]
+if TYPE_CHECKING:
+    from agentinfer.config import Config, Setup
+
+__all__ = [
+    "CORPUS",
+    "DEFAULT_LOCAL",
+    "Commands",
+    "add_limit_options",
+    "add_model_options",
+    "config_of",
+    "is_local",
+    "limits_of",
+    "model_of",
+    "setup_of",
+]
 
 Commands = Any
 """What `ArgumentParser.add_subparsers` returns; argparse does not name its type."""
 
 DEFAULT_LOCAL = "qwen2.5-coder-1.5b-instruct"
+
+DEFAULT_STEPS = 12
+
+CORPUS = "what to search: an index made by `agentinfer corpus build`"
 
 _ABOUT = "An endpoint, or a model on this machine. The API key comes from OPENAI_API_KEY."
 _MODEL = "its name there (or AGENTINFER_MODEL); with --local a name of `agentinfer models list` or a GGUF file"
@@ -55,3 +76,50 @@ def model_of(arguments: argparse.Namespace) -> Model:
         "no model to ask: give --local for one on this machine, or --base-url and --model "
         "(or set OPENAI_BASE_URL, OPENAI_API_KEY and AGENTINFER_MODEL)"
     )
+
+
+def config_of(path: Path | None) -> "Config | None":
+    """The configuration in a file, where one is given."""
+    if path is None:
+        return None
+    from agentinfer.config import load_config
+
+    return load_config(path)
+
+
+def setup_of(arguments: argparse.Namespace, config: "Config | None") -> "Setup":
+    """What the options and the configuration come to: the model is named by one of the two.
+
+    Raises:
+        UserError: They name no model, or two.
+    """
+    from agentinfer.config import Config
+
+    if config is None or config.model is None:
+        return (config or Config()).build(model_of(arguments))
+    options = ("base_url", "model", "local", "profile", "protocol", "timeout")
+    given = [f"--{name.replace('_', '-')}" for name in options if getattr(arguments, name)]
+    if given:
+        raise UserError(f"the configuration names the model: {', '.join(given)} cannot be given beside it")
+    return config.build()
+
+
+def add_limit_options(parser: argparse.ArgumentParser) -> None:
+    """What a run may spend."""
+    limits = parser.add_argument_group("limits", "Of one run. Near a limit the model is asked for its answer.")
+    steps = f"model calls (default: {DEFAULT_STEPS}, or as the configuration says)"
+    limits.add_argument("--max-steps", type=int, metavar="N", help=steps)
+    limits.add_argument("--max-tokens", type=int, metavar="N", help="tokens of all calls together")
+    limits.add_argument("--max-seconds", type=float, metavar="N", help="time for the whole run")
+
+
+def limits_of(arguments: argparse.Namespace, setup: "Setup") -> Limits:
+    """The limits that the options name, and beside them those of the configuration."""
+    options = {"steps": arguments.max_steps, "tokens": arguments.max_tokens, "seconds": arguments.max_seconds}
+    given = {name: value for name, value in options.items() if value is not None}
+    return dataclasses.replace(setup.limits or Limits(steps=DEFAULT_STEPS), **given)
+
+
+def is_local(model: Model) -> bool:
+    """Whether a model is served on this machine for us, which takes a while to start."""
+    return model.endpoint.startswith("local:")

@@ -3,6 +3,7 @@
 from agentinfer.models._backend import END, Backend, Connection, Timeouts
 from agentinfer.models._model import Model
 from agentinfer.models._profile import PROFILES, Profile
+from agentinfer.models._recording import RecordingBackend, ReplayBackend, record
 from agentinfer.models._request import Completion, Delta, ModelRequest, Sampling
 from agentinfer.models._retry import RetryPolicy
 
@@ -16,7 +17,10 @@ __all__ = [
     "Model",
     "ModelRequest",
     "Profile",
+    "RecordingBackend",
+    "ReplayBackend",
     "RetryPolicy",
     "Sampling",
     "Timeouts",
+    "record",
 ]

@@ -63,7 +63,7 @@ class Accumulator:
         Raises:
             ModelError: The chunk is an error, or not a chunk at all.
         """
-        if not isinstance(chunk, Mapping):
+        if not isinstance(chunk, dict):
             raise InvalidResponse(
                 f"The endpoint sent {type(chunk).__name__} where a completion belongs", partial=self.text
             )
@@ -96,19 +96,19 @@ class Accumulator:
     def _take_call(self, piece: Mapping[str, Any], position: int, of: int) -> None:
         """Pieces of one call share an index; where the endpoint gives none, a new id or name begins a new call."""
         function = _mapping(piece.get("function"))
+        id_, name = _string(piece.get("id")), _string(function.get("name"))
         key: object = piece.get("index")
         if not isinstance(key, int):
-            begins = bool(piece.get("id") or function.get("name"))
-            key = ("unnumbered", len(self._calls) if begins or of > 1 else len(self._calls) - 1)
-        elif (known := self._calls.get(key)) and piece.get("id") and function.get("name") and piece["id"] != known.id:
-            key = (key, piece["id"])  # several whole calls under one index
+            key = ("unnumbered", len(self._calls) if id_ or name or of > 1 else len(self._calls) - 1)
+        elif (known := self._calls.get(key)) and name and (id_ != known.id if id_ else name != known.name):
+            key = (key, id_ or name)  # several whole calls under one index
         call = self._calls.setdefault(key, _Call())
-        call.id = call.id or _string(piece.get("id"))
-        call.name = call.name or _string(function.get("name"))
+        call.id = call.id or id_
+        call.name = call.name or name
         arguments = function.get("arguments")
         if isinstance(arguments, str):
             call.arguments.append(arguments)
-        elif isinstance(arguments, Mapping):  # some endpoints send an object instead of its text
+        elif isinstance(arguments, dict):  # some endpoints send an object instead of its text
             call.arguments.append(json.dumps(arguments))
 
     def finish(self, *, think_tags: bool, whole: bool) -> RawReply:
@@ -153,7 +153,7 @@ def _read_usage(usage: Mapping[str, Any]) -> ReportedUsage | None:
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else _NOTHING
+    return value if isinstance(value, dict) else _NOTHING
 
 
 def _string(value: Any) -> str:

@@ -1,7 +1,8 @@
 """Where an endpoint is, and what every request to it carries."""
 
+from base64 import b64encode
 from collections.abc import Mapping
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 from urllib.request import getproxies, proxy_bypass
 
 from agentinfer.errors import UserError
@@ -33,8 +34,13 @@ class Address:
         if not usable or not base_url.isprintable() or " " in base_url:
             raise UserError(f"{self.shown!r} is no base URL: it should look like http://127.0.0.1:8080/v1")
         self.secure = parts.scheme == "https"
-        self.url = urlunsplit(parts._replace(path=parts.path + "/chat/completions"))
+        # A user and a password move to a header: addresses end up in logs.
+        netloc = parts.netloc.rpartition("@")[2]
+        self.url = urlunsplit(parts._replace(netloc=netloc, path=parts.path + "/chat/completions"))
         self.headers = {"content-type": "application/json", "accept": "text/event-stream, application/json"}
+        if parts.username:
+            user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+            self.headers["authorization"] = f"Basic {b64encode(user.encode()).decode()}"
         if api_key:
             self.headers["authorization"] = f"Bearer {api_key.strip()}"
         self.headers.update(headers or {})

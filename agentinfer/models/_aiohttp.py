@@ -62,8 +62,8 @@ class _AiohttpConnection:
             async with self._session.post(self._url, data=body, proxy=self._proxy, allow_redirects=False) as response:
                 content_type = response.headers.get("content-type", "")
                 if response.status != 200:
-                    raise error_of_status(response.status, response.headers, await response.content.read(65_536))
-                if stream and "text/event-stream" in content_type:
+                    raise error_of_status(response.status, response.headers, await _read(response, limit=65_536))
+                if stream and "text/event-stream" in content_type.lower():
                     async with aclosing(_events(response)) as events:
                         async for event in events:
                             yield event
@@ -71,7 +71,7 @@ class _AiohttpConnection:
                     answer = await _read(response)
                     try:
                         completion = json.loads(answer)
-                    except ValueError:
+                    except (ValueError, RecursionError):
                         raise not_json(content_type, answer) from None
                     yield completion
                     yield END
@@ -104,11 +104,14 @@ async def _read_to_end(response: aiohttp.ClientResponse) -> None:
                 pass
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes:
+async def _read(response: aiohttp.ClientResponse, limit: int = MAX_BODY_BYTES) -> bytes:
+    """The body, up to a limit; of a refusal, the beginning is enough."""
     pieces, size = [], 0
     async for piece in response.content.iter_any():
         pieces.append(piece)
         size += len(piece)
-        if size > MAX_BODY_BYTES:
-            raise InvalidResponse("The endpoint's answer does not end")
+        if size > limit:
+            if limit == MAX_BODY_BYTES:
+                raise InvalidResponse("The endpoint's answer does not end")
+            break
     return b"".join(pieces)

@@ -63,7 +63,10 @@ async def attempt_call(
                     if first_token is None:
                         first_token = time.perf_counter() - started
                         patience = (model.timeouts.between_tokens if model.stream else None) or _FOR_EVER
-                    watch.reschedule(min(end, loop.time() + patience))
+                        watch.reschedule(min(end, loop.time() + patience))
+                    elif (watch.when() or end) < min(end, (now := loop.time()) + patience):
+                        # A tenth longer than needed: a new timer for every token costs too much.
+                        watch.reschedule(min(end, now + 1.1 * patience))
                 if delta and on_delta:
                     on_delta(delta)
         raw = accumulator.finish(think_tags=model.profile.think_tags, whole=whole)

@@ -26,7 +26,7 @@ class WireCodec:
         self.preamble = preamble
         self._counter = counter
         marks = (profile.system, profile.late_system, profile.echo_reasoning, protocol.name, counter.name)
-        self.key: Hashable = (*marks, hashlib.blake2b(preamble.encode(), digest_size=8).digest())
+        self.key: Hashable = (*marks, hashlib.blake2b(preamble.encode(errors="replace"), digest_size=8).digest())
 
     def encode(self, message: Message, *, leading: bool) -> bytes:
         """The message as JSON; a leading system message carries the protocol's preamble."""
@@ -94,6 +94,9 @@ def _options(request: ModelRequest, sampling: Sampling, profile: Profile, *, str
     return options
 
 
+_encode_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 def dumps(value: Any) -> bytes:
     """Compact JSON as UTF-8; a lone surrogate, which no endpoint reads, becomes a question mark."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
+    return _encode_json(value).encode(errors="replace")

@@ -1,6 +1,8 @@
 """Which error a refusal is: from the HTTP status and what the endpoint wrote."""
 
+import contextlib
 import json
+import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -24,7 +26,7 @@ _TOO_LONG = re.compile(
     r"context.?(length|window|size)|maximum context|too many tokens|prompt is too long|exceeds? the (available|model)",
     re.IGNORECASE,
 )
-_QUOTA = re.compile(r"insufficient_quota|exceeded your current quota|billing", re.IGNORECASE)
+_QUOTA = re.compile(r"insufficient_quota|exceeded your current quota|billing_(hard_limit|not_active)", re.IGNORECASE)
 MAX_SHOWN = 500
 """Characters of an endpoint's own words in an error message."""
 
@@ -56,7 +58,7 @@ def error_in_body(error: Any, partial: str) -> ModelError:
     words = dumps_error(error)
     code = error.get("code") if isinstance(error, Mapping) else None
     if isinstance(code, int) and 400 <= code < 600:
-        found = error_of_status(code, {}, words.encode())
+        found = error_of_status(code, {}, words.encode(errors="replace"))
     elif _TOO_LONG.search(words):
         found = ContextTooLong(f"The endpoint answered with an error: {words}")
     else:
@@ -79,25 +81,21 @@ def not_json(content_type: str, body: bytes) -> InvalidResponse:
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """The seconds an endpoint asks to wait: `retry-after-ms`, or `retry-after` in seconds or as a date."""
-    milliseconds, value = headers.get("retry-after-ms"), headers.get("retry-after")
+    value = headers.get("retry-after", "")
+    for number, unit in ((headers.get("retry-after-ms", ""), 0.001), (value, 1.0)):
+        with contextlib.suppress(ValueError):
+            seconds = float(number) * unit
+            return None if math.isnan(seconds) else max(seconds, 0.0)
     try:
-        if milliseconds:
-            return max(float(milliseconds) / 1000, 0.0)
-        return max(float(value), 0.0) if value else None
-    except ValueError:
-        pass
-    try:
-        return max((parsedate_to_datetime(str(value)) - datetime.now(UTC)).total_seconds(), 0.0)
-    except (ValueError, TypeError):
+        return max((parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds(), 0.0)
+    except (ValueError, TypeError, OverflowError):
         return None
 
 
 def dumps_error(error: Any) -> str:
     """An endpoint's error in few words."""
-    if isinstance(error, Mapping):
-        for key in ("message", "detail", "error"):
-            if error.get(key):
-                return dumps_error(error[key])
+    while isinstance(error, Mapping) and (key := next(filter(error.get, ("message", "detail", "error")), None)):
+        error = error[key]
     text = error if isinstance(error, str) else json.dumps(error, default=str)
     return text[:MAX_SHOWN]
 
@@ -106,6 +104,6 @@ def _words(body: bytes) -> str:
     """What the endpoint wrote, as far as a person wants to read it."""
     try:
         return dumps_error(json.loads(body))
-    except ValueError:
+    except (ValueError, RecursionError):
         text = re.sub(r"<[^>]*>|\s+", " ", body[: 4 * MAX_SHOWN].decode(errors="replace"))
         return " ".join(text.split())[:MAX_SHOWN] or "no explanation"

@@ -1,4 +1,4 @@
-"""Chat Completions over HTTP, on an `httpx.AsyncClient` of our own."""
+"""Chat Completions over HTTP, on httpx transports."""
 
 import asyncio
 import json
@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 
+from agentinfer._version import __version__
 from agentinfer.errors import CallTimeout, ConnectionFailed, InvalidResponse
 from agentinfer.models._address import Address
 from agentinfer.models._backend import END, Connection, Timeouts
@@ -19,7 +20,8 @@ __all__ = ["HttpBackend"]
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 """A longer answer is a broken server."""
-END_SECONDS = 0.1
+USER_AGENT = f"agentinfer/{__version__} python-httpx/{httpx.__version__}"
+END_SECONDS = 0.5
 """How long to wait, after the last event of a stream, for the end of its body; then its connection is given up."""
 
 
@@ -44,30 +46,38 @@ class HttpBackend:
     async def open(self, timeouts: Timeouts) -> AsyncIterator[Connection]:
         """Get ready for requests on the running event loop."""
         address = self._address
-        client = httpx.AsyncClient(
-            headers=address.headers,
-            timeout=httpx.Timeout(None, connect=timeouts.connect),
-            transport=self._transport or PooledTransport(secure=address.secure, proxy=address.proxy()),
-            follow_redirects=False,
-        )
-        async with client:
-            yield _HttpConnection(client, address)
+        transport = self._transport or PooledTransport(secure=address.secure, proxy=address.proxy())
+        async with transport:
+            yield _HttpConnection(transport, address, timeouts)
 
 
 class _HttpConnection:
-    def __init__(self, client: httpx.AsyncClient, address: Address) -> None:
-        self._client = client
-        self._url = address.url
+    """Requests that go to the transport itself: the client around it costs as much again, and adds nothing here."""
+
+    def __init__(self, transport: httpx.AsyncBaseTransport, address: Address, timeouts: Timeouts) -> None:
+        self._transport = transport
+        self._url = httpx.URL(address.url)
+        self._headers = httpx.Headers({"accept-encoding": "gzip, deflate", "user-agent": USER_AGENT, **address.headers})
+        self._extensions = {"timeout": httpx.Timeout(None, connect=timeouts.connect).as_dict()}
         self._endpoint = address.shown
+
+    @asynccontextmanager
+    async def _sent(self, body: bytes) -> AsyncIterator[httpx.Response]:
+        request = httpx.Request("POST", self._url, headers=self._headers, content=body, extensions=self._extensions)
+        response = await self._transport.handle_async_request(request)
+        try:
+            yield response
+        finally:
+            await response.aclose()
 
     async def chunks(self, body: bytes, *, stream: bool) -> AsyncGenerator[Any, None]:
         """Send one request; see `Connection.chunks`."""
         try:
-            async with self._client.stream("POST", self._url, content=body) as response:
+            async with self._sent(body) as response:
                 content_type = response.headers.get("content-type", "")
                 if response.status_code != 200:
                     raise error_of_status(response.status_code, response.headers, await _read(response, limit=65_536))
-                if stream and "text/event-stream" in content_type:
+                if stream and "text/event-stream" in content_type.lower():
                     async with aclosing(_events(response)) as events:
                         async for event in events:
                             yield event
@@ -75,7 +85,7 @@ class _HttpConnection:
                     answer = await _read(response)
                     try:
                         completion = json.loads(answer)
-                    except ValueError:
+                    except (ValueError, RecursionError):
                         raise not_json(content_type, answer) from None
                     yield completion
                     yield END

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from functools import lru_cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from agentinfer._threads import run_in_thread
 from agentinfer.errors import ModelError, UserError
@@ -88,10 +89,10 @@ class Model:
         counter: TokenCounter | None = None,
     ) -> None:
         self.name = name
-        self._secrets = tuple(filter(None, [api_key, *(headers or {}).values()]))
-        self.backend = backend or _backend_of(base_url, api_key, client, headers, transport)
         if (base_url is not None) + (client is not None) + (backend is not None) != 1:
             raise UserError("Model needs one of base_url=, client= and backend=")
+        self.backend = backend or _backend_of(base_url, api_key, client, headers, transport)
+        self._secrets = _secrets_of(base_url, api_key or getattr(client, "api_key", None), headers)
         self.profile = profile_for(profile, self.backend.endpoint)
         self.protocol = _protocol_of(protocol or self.profile.protocol)
         self.sampling = sampling or Sampling()
@@ -206,7 +207,7 @@ class Model:
         Raises:
             ModelError: The call failed; `partial` holds what had arrived.
         """
-        async with self, self._sessions[asyncio.get_running_loop()].turn() as connection:
+        async with self, self._sessions[asyncio.get_running_loop()].turn(request.deadline) as connection:
             now = asyncio.get_running_loop().time()
             ends = [end for end in (request.deadline, now + (self.timeouts.call or 1e9)) if end is not None]
             attempt = 0
@@ -214,7 +215,7 @@ class Model:
                 attempt += 1
                 try:
                     completion = await attempt_call(self, connection, request, on_delta, min(ends))
-                    return completion.replace(attempts=attempt)
+                    return completion if attempt == 1 else completion.replace(attempts=attempt)
                 except ModelError as error:
                     error.attempts = attempt
                     self._hide_secrets(error)
@@ -230,13 +231,6 @@ class Model:
         for secret in self._secrets:
             text = text.replace(secret, "***")
         error.args = (text, *error.args[1:])
-
-
-def _with_preamble(view: View, codec: WireCodec, preamble: str) -> View:
-    """A view whose first message can carry the preamble."""
-    if not preamble or (len(view) and view[0].role == "system"):
-        return view
-    return View([Message.system(""), *view])
 
 
 def _backend_of(
@@ -262,6 +256,13 @@ def _backend_of(
     if isinstance(transport, str) and transport != "httpx":
         raise UserError(f"There is no transport {transport!r}: httpx or aiohttp")
     return HttpBackend(address, transport=None if isinstance(transport, str) else transport)
+
+
+def _secrets_of(base_url: str | None, api_key: object, headers: Mapping[str, str] | None) -> tuple[str, ...]:
+    """What an endpoint may repeat in a refusal and nobody should see; short texts are no secrets."""
+    values = [api_key, *(headers or {}).values(), urlsplit(base_url or "").password]
+    words = [word for value in values if isinstance(value, str) for word in value.split()]
+    return tuple(sorted((word for word in words if len(word) >= 6), key=len, reverse=True))
 
 
 def _protocol_of(protocol: str | ActionProtocol) -> ActionProtocol:

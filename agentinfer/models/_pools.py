@@ -13,7 +13,7 @@ import httpx
 
 __all__ = ["PooledTransport"]
 
-POOL_SIZE = 8
+POOL_SIZE = 2
 """Connections of one pool."""
 
 

@@ -60,7 +60,8 @@ PROFILES: dict[str, Profile] = {
             think_tags=False,
             prediction=True,
         ),
-        Profile(name="llama.cpp", late_system=False, tool_choices=frozenset({"auto", "required", "none"})),
+        # llama.cpp leaves the tools out of the prompt under `tool_choice: none`, which breaks the prefix.
+        Profile(name="llama.cpp", late_system=False, tool_choices=frozenset({"auto", "required"})),
         Profile(name="vllm", late_system=False),
         Profile(name="deepseek", json_schema=False),
         Profile(

@@ -39,6 +39,6 @@ class RetryPolicy:
         if error.retry_after is not None and error.retry_after > self.max_retry_after:
             return None
         share = random.random() if jitter is None else jitter
-        backoff = min(self.first_delay * 2 ** (attempt - 1), self.max_delay) * (0.5 + share)
+        backoff = min(self.first_delay * 2.0 ** min(attempt - 1, 60), self.max_delay) * (0.5 + share)
         delay = max(backoff, error.retry_after or 0.0)
         return None if remaining is not None and delay >= remaining else delay

@@ -5,6 +5,8 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import httpx
+
 from agentinfer.errors import CallTimeout, ConnectionFailed, InvalidResponse, ModelError
 from agentinfer.models._backend import END, Connection, Timeouts
 from agentinfer.models._faults import error_in_body, error_of_status
@@ -62,11 +64,16 @@ class _SdkConnection:
             if not isinstance(answer, openai.AsyncStream):
                 raise InvalidResponse("The client did not give a stream")
             async with answer as chunks:
-                async for chunk in chunks:
+                async for chunk in chunks:  # the client keeps `[DONE]` to itself: only a finish_reason tells the end
                     yield _as_dict(chunk)
-            yield END
         except openai.APIError as error:
-            raise _translated(error) from error
+            raise _translated(error) from None  # the SDK's own error may repeat the key
+        except httpx.TimeoutException:  # what 2.x lets through while a reply streams in
+            raise CallTimeout("The client's own time-out passed", phase="call") from None
+        except (httpx.HTTPError, httpx.StreamError) as error:
+            raise ConnectionFailed(f"The connection failed: {str(error) or type(error).__name__}") from error
+        except (ValueError, RecursionError) as error:
+            raise InvalidResponse(f"The endpoint's answer cannot be read: {str(error)[:120]}") from None
 
 
 def _as_dict(answer: Any) -> Any:

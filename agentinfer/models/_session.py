@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from agentinfer.errors import CallTimeout
 from agentinfer.models._backend import Connection
 
 __all__ = ["Session"]
@@ -29,7 +30,7 @@ class Session:
                 if self._connection is None:
                     self._connection = await opener(self._stack)
         except BaseException:
-            self._users -= 1
+            await self.leave()
             raise
 
     async def leave(self) -> None:
@@ -41,11 +42,25 @@ class Session:
             await stack.aclose()
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[Connection]:
-        """The connection, when it is this call's turn."""
+    async def turn(self, deadline: float | None) -> AsyncIterator[Connection]:
+        """The connection, when it is this call's turn.
+
+        Args:
+            deadline: The loop's time until which to wait for it.
+
+        Raises:
+            CallTimeout: It was not this call's turn in time.
+        """
         assert self._connection is not None
         if self._turns is None:
             yield self._connection
-        else:
-            async with self._turns:
-                yield self._connection
+            return
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise CallTimeout("The call had no turn before its deadline", phase="call") from None
+        try:
+            yield self._connection
+        finally:
+            self._turns.release()

@@ -33,13 +33,16 @@ class EventParser:
             if line.startswith(b"data:"):
                 self._data.append(line[5:].strip())
             elif not line.strip():
-                yield from self.flush()
+                yield from self._take()
 
     def flush(self) -> Iterator[bytes]:
-        """The data of the event that was being read."""
+        """The data of the event that was being read when the stream ended."""
         if self._rest.startswith(b"data:"):
             self._data.append(self._rest[5:].strip())
             self._rest = b""
+        yield from self._take()
+
+    def _take(self) -> Iterator[bytes]:
         if self._data:
             data, self._data = b"\n".join(self._data), []
             yield data
@@ -55,5 +58,5 @@ def parse_event(data: bytes) -> Any:
         return END
     try:
         return json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise InvalidResponse(f"The endpoint sent an event that is not JSON: {data[:120]!r}") from None

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from agentinfer._json import load_json
 from agentinfer.output import Output
 from agentinfer.protocol._base import RawReply, Reply, ToolChoice, Wishes
 from agentinfer.protocol._describe import describe_tools
@@ -131,12 +132,7 @@ def _hoisted(schema: Any, owner: str, definitions: dict[str, Any]) -> Any:
 
 def _load(text: str) -> tuple[str, str, Any] | None:
     """(thought, action, input), or nothing where the text has not that shape."""
-    try:
-        step = json.loads(text)
-    except ValueError:
-        import json_repair
-
-        step = json_repair.loads(text)
+    step = load_json(text)
     if not isinstance(step, dict) or not isinstance(step.get("action"), str):
         return None
     given = step.get("input", {})
@@ -147,6 +143,8 @@ def _load(text: str) -> tuple[str, str, Any] | None:
 
 def _answer_text(given: Any) -> str:
     answer = given.get("answer", given) if isinstance(given, dict) else given
+    if answer is None or answer == {}:
+        return ""
     return answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
 
 
@@ -159,7 +157,7 @@ def _as_written(message: Message) -> str:
     for call in message.tool_calls:
         try:
             given = json.loads(call.arguments or "{}")
-        except ValueError:
+        except (ValueError, RecursionError):
             given = call.arguments
         lines.append(json.dumps({"thought": message.content, "action": call.name, "input": given}, ensure_ascii=False))
     return "\n".join(lines)

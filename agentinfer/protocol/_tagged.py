@@ -4,6 +4,7 @@ import json
 import re
 from typing import Any
 
+from agentinfer._json import load_json
 from agentinfer.output import Output
 from agentinfer.protocol._base import RawReply, Reply, ToolChoice, Wishes
 from agentinfer.protocol._describe import describe_tools
@@ -84,15 +85,10 @@ def read_calls(text: str) -> tuple[str, tuple[ToolCall, ...]]:
 
 
 def _read_call(body: str) -> tuple[str, str]:
-    try:
-        call = json.loads(body)
-    except ValueError:
-        import json_repair
-
-        call = json_repair.loads(body)
+    call = load_json(body)
     if not isinstance(call, dict):
         return "", body
-    arguments = call.get("arguments", call.get("parameters", {}))
+    arguments = call.get("arguments") or call.get("parameters") or {}
     return str(call.get("name", "")), arguments if isinstance(arguments, str) else json.dumps(arguments)
 
 

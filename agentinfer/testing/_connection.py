@@ -12,21 +12,14 @@ from typing import TYPE_CHECKING, Any
 from agentinfer.errors import ConnectionFailed, ModelError, StreamCut
 from agentinfer.models import END
 from agentinfer.testing._http import BadRequest, HttpRequest, answer_bytes, chunk_bytes, head_bytes, take_request
-from agentinfer.testing._render import Broken, render
-from agentinfer.testing._steps import Break, HttpAnswer, ScriptedReply, http
+from agentinfer.testing._render import Broken, refusal, render
+from agentinfer.testing._steps import Break, HttpAnswer, ScriptedReply
 
 if TYPE_CHECKING:
     from agentinfer.testing._server import LoopbackServer
 
 __all__ = ["ServerConnection"]
 
-_STATUS = {
-    "AuthenticationFailed": 401,
-    "ContextTooLong": 400,
-    "RateLimited": 429,
-    "RequestRefused": 400,
-    "UnknownModel": 404,
-}
 _EVENT_STREAM = {"content-type": "text/event-stream", "transfer-encoding": "chunked"}
 
 
@@ -147,12 +140,16 @@ class _Writer:
                         return
         except ModelError as error:
             self._write_error(error)
+            if not self._begun:
+                return
         except Broken as broken:
             if broken.how != "end" or not (self._begun or streams):
                 raise
             self._begin()
         if self._begun:
             self._transport.write(chunk_bytes(b""))
+        elif not streams:
+            self._write_body(b"")
 
     def _begin(self) -> None:
         if not self._begun:
@@ -185,10 +182,8 @@ class _Writer:
     def _write_error(self, error: ModelError) -> None:
         if isinstance(error, ConnectionFailed | StreamCut):
             raise Broken("cut")
-        status = error.status or _STATUS.get(type(error).__name__, 500)
+        answer = refusal(error)
         if self._begun:
-            self._write_event(json.dumps({"error": {"message": str(error), "code": status}}).encode())
-            return
-        headers = {} if error.retry_after is None else {"retry-after": str(error.retry_after)}
-        answer = http(status, {"error": {"message": str(error)}}, headers=headers)
-        self._transport.write(answer_bytes(answer.status, answer.headers, answer.body))
+            self._write_event(answer.body)
+        else:
+            self._transport.write(answer_bytes(answer.status, answer.headers, answer.body))

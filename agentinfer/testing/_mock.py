@@ -5,16 +5,15 @@ import importlib.util
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import httpx
 
 from agentinfer.errors import ConnectionFailed, MissingExtra, ModelError, UserError
 from agentinfer.models import END
-from agentinfer.testing._render import Broken, render
+from agentinfer.testing._render import Broken, refusal, render
 from agentinfer.testing._script import Script
-from agentinfer.testing._steps import Handler, HttpAnswer, ScriptedReply, Step, http
+from agentinfer.testing._steps import Handler, HttpAnswer, ScriptedReply, Step
 
 if TYPE_CHECKING:
     import respx
@@ -24,7 +23,6 @@ __all__ = ["MockedEndpoint", "mock_endpoint", "register_httpcore2"]
 BASE_URL = "http://endpoint.test/v1"
 
 
-@cache
 def register_httpcore2() -> None:
     """Teach respx `respx.mock(using="httpcore2")`: what clients of openai 3.x send with is seen there.
 
@@ -35,6 +33,8 @@ def register_httpcore2() -> None:
         from respx.mocks import HTTPCoreMocker
     except ImportError:
         raise MissingExtra("testing", "Mocking an endpoint") from None
+    if "httpcore2" in HTTPCoreMocker.registry:
+        return
     targets = [target.replace("httpcore.", "httpcore2.", 1) for target in HTTPCoreMocker.targets]
     type("HTTPCore2Mocker", (HTTPCoreMocker,), {"name": "httpcore2", "targets": targets})
 
@@ -79,7 +79,7 @@ class MockedEndpoint:
         except ConnectionFailed:
             raise broken("The script broke the connection") from None
         except ModelError as error:
-            return _response(http(error.status or 500, {"error": {"message": str(error)}}))
+            return _response(refusal(error))
         content_type = "text/event-stream" if body.get("stream") else "application/json"
         return httpx.Response(200, headers={"content-type": content_type}, stream=_Stream(first, pieces))
 

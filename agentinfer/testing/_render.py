@@ -4,11 +4,33 @@ import json
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from typing import Any, Literal
 
+from agentinfer.errors import ModelError
 from agentinfer.models import END
 from agentinfer.testing._script import ScriptError
-from agentinfer.testing._steps import Break, Call, Chunk, Failure, Part, Pause, Reasoning, ScriptedReply, Text
+from agentinfer.testing._steps import (
+    Break,
+    Call,
+    Chunk,
+    Failure,
+    HttpAnswer,
+    Part,
+    Pause,
+    Reasoning,
+    ScriptedReply,
+    Text,
+    http,
+)
 
-__all__ = ["Broken", "render"]
+__all__ = ["Broken", "refusal", "render"]
+
+
+_STATUS = {
+    "AuthenticationFailed": 401,
+    "ContextTooLong": 400,
+    "RateLimited": 429,
+    "RequestRefused": 400,
+    "UnknownModel": 404,
+}
 
 
 class Broken(Exception):
@@ -17,6 +39,13 @@ class Broken(Exception):
     def __init__(self, how: Literal["end", "cut", "reset"]) -> None:
         super().__init__(how)
         self.how = how
+
+
+def refusal(error: ModelError) -> HttpAnswer:
+    """The HTTP answer that stands for an error."""
+    status = error.status or _STATUS.get(type(error).__name__, 500)
+    headers = {} if error.retry_after is None else {"retry-after": str(error.retry_after)}
+    return http(status, {"error": {"message": str(error), "code": status}}, headers=headers)
 
 
 async def render(

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
@@ -27,6 +28,7 @@ class LoopbackServer:
         protocol: How the model writes calls and answers: `native`, `json` or `tagged`.
         models: The models it lists at `/v1/models`; it answers under any name.
         api_key: Requests with another key are refused, in words that repeat it, as real endpoints do.
+        socket: A bound socket to listen at; a free port of 127.0.0.1 unless given.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class LoopbackServer:
         protocol: str = "native",
         models: tuple[str, ...] = ("loopback",),
         api_key: str | None = None,
+        socket: socket.socket | None = None,
     ) -> None:
         self.script = Script(steps, handler)
         self.protocol = protocol
@@ -49,6 +52,7 @@ class LoopbackServer:
         """How many clients left before their answer's end."""
         self._models = models
         self._api_key = api_key
+        self._socket = socket
         self._open: set[ServerConnection] = set()
         self._changed = asyncio.Event()
         self._server: asyncio.Server | None = None
@@ -81,7 +85,8 @@ class LoopbackServer:
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: ServerConnection(self), "127.0.0.1", 0, backlog=4096)
+        where: dict[str, Any] = {"sock": self._socket} if self._socket else {"host": "127.0.0.1", "port": 0}
+        self._server = await loop.create_server(lambda: ServerConnection(self), **where, backlog=4096)
         self.base_url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/v1"
         return self
 

@@ -19,7 +19,7 @@ def parse_docstring(docstring: str | None, parameters: Iterable[str]) -> tuple[s
     names = set(parameters)
     description: list[str] = []
     texts: dict[str, str] = {}
-    in_section = False
+    in_section = numpy = False
     current: str | None = None
     for line in inspect.cleandoc(docstring or "").splitlines():
         stripped = line.strip()
@@ -31,8 +31,10 @@ def parse_docstring(docstring: str | None, parameters: Iterable[str]) -> tuple[s
         elif _END_SECTION.match(stripped) or _OTHER_FIELD.match(stripped):
             in_section, current = True, None
             names = set()
+        elif in_section and stripped and set(stripped) == {"-"}:
+            numpy = True
         elif in_section:
-            current = _read_entry(stripped, names, current, texts)
+            current = _read_entry(stripped, names, current, texts, numpy=numpy)
         else:
             description.append(stripped)
     text = "\n".join(description).strip()
@@ -41,14 +43,16 @@ def parse_docstring(docstring: str | None, parameters: Iterable[str]) -> tuple[s
     return text, {name: " ".join(words.split()) for name, words in texts.items() if words.strip()}
 
 
-def _read_entry(line: str, names: set[str], current: str | None, texts: dict[str, str]) -> str | None:
+def _read_entry(line: str, names: set[str], current: str | None, texts: dict[str, str], *, numpy: bool) -> str | None:
     """One line of a parameter section: the start of an entry, or more of the current one."""
     found = re.match(r"^\*{0,2}(\w+)\s*(?:\([^)]*\))?\s*:\s*(.*)$", line)
+    if numpy and not found:
+        found = re.match(r"^\*{0,2}(\w+)()$", line)
     if found and found[1] in names:
         # NumPy writes the type after the colon, and the text on the lines below.
-        texts[found[1]] = found[2]
+        texts[found[1]] = "" if numpy else found[2]
         return found[1]
-    if current and line and not set(line) <= {"-"}:
+    if current and line:
         texts[current] += " " + line
     return current
 

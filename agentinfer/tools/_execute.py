@@ -77,6 +77,7 @@ async def execute(tools: ToolSet, call: ToolCall, context: ToolContext, locks: R
     except ArgumentsError as error:
         return ToolResult(call=call, content=str(error), outcome="bad_arguments", trust="instruction")
     started = time.perf_counter()
+    cancellations = _cancellations()
     outcome: Outcome = "ok"
     value: Any = None
     try:
@@ -88,7 +89,11 @@ async def execute(tools: ToolSet, call: ToolCall, context: ToolContext, locks: R
             value = await _call(tool, arguments, context)
     except _TimedOut:
         outcome, value = "timeout", f"{tool.name} did not answer within {tool.timeout:g} seconds and was stopped."
-    except Exception as error:  # noqa: BLE001 - whatever a tool raises becomes its result
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:  # whatever a tool raises becomes its result
+        if isinstance(error, asyncio.CancelledError) and _cancellations() > cancellations:
+            raise
         outcome, value = "failed", _error_text(tool, error)
     seconds = time.perf_counter() - started
     text, suffix = _as_text(value, tool.render if outcome == "ok" else None)
@@ -98,6 +103,12 @@ async def execute(tools: ToolSet, call: ToolCall, context: ToolContext, locks: R
     return ToolResult(
         call=call, content=text, outcome=outcome, value=value, handle=handle, trust=tool.trust, seconds=seconds
     )
+
+
+def _cancellations() -> int:
+    """How often the current task was cancelled; a tool may also await what somebody else has cancelled."""
+    task = asyncio.current_task()
+    return 0 if task is None else task.cancelling()
 
 
 class _TimedOut(Exception):
@@ -116,14 +127,15 @@ async def _call(tool: Tool, arguments: dict[str, Any], context: ToolContext) -> 
         async with watch:
             if is_async:
                 return await function(**arguments)
-            return await run_in_thread(lambda: function(**arguments))
+            value = await run_in_thread(lambda: function(**arguments))
+            return await value if inspect.isawaitable(value) else value  # a plain function around an async one
     except TimeoutError:
         if watch.expired():
             raise _TimedOut from None
         raise
 
 
-def _error_text(tool: Tool, error: Exception) -> str:
+def _error_text(tool: Tool, error: BaseException) -> str:
     if isinstance(error, ToolError):
         return str(error)
     detail = f": {error}" if str(error) else ""

@@ -12,6 +12,7 @@ from typing import Any, get_type_hints, overload
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
+from agentinfer._json import load_json
 from agentinfer.errors import ToolError, UserError
 from agentinfer.tools._docstring import parse_docstring
 from agentinfer.transcript import Trust
@@ -72,9 +73,7 @@ class Tool:
         return dict(zip(self.parameters.get("properties", ()), parsed.__dict__.values(), strict=True))
 
     def _parse_repaired(self, arguments: str, error: ValidationError) -> BaseModel:
-        import json_repair
-
-        repaired = json_repair.loads(arguments)
+        repaired = load_json(arguments)
         if isinstance(repaired, dict):
             try:
                 return self.arguments_model.model_validate(repaired)
@@ -198,7 +197,10 @@ def _describe(function: Callable[..., Any], name: str) -> tuple[type[BaseModel],
                 f"Tool {name}: parameter {parameter.name} has no type, so the model cannot be told what to send"
             )
         default = ... if parameter.default is parameter.empty else parameter.default
-        described = Field(default, alias=parameter.name, description=texts.get(parameter.name))
+        described = Field(default, alias=parameter.name)
+        if text := texts.get(parameter.name):
+            described.description = text
+            described._attributes_set["description"] = text
         # Numbered field names: a parameter may bear a name that pydantic keeps for itself.
         fields[f"argument_{position}"] = (annotation, described)
     try:
@@ -264,7 +266,7 @@ class ToolSet(Mapping[str, Tool]):
             ],
             ensure_ascii=False,
             separators=(",", ":"),
-        ).encode()
+        ).encode(errors="replace")
 
     @cached_property
     def digest(self) -> bytes:

@@ -55,7 +55,7 @@ class Workspace:
             known = ", ".join(self._kept) or "none"
             raise ToolError(f"There is no kept result {handle!r}. Kept: {known}")
         try:
-            text = path.read_text(encoding="utf-8", errors="replace")
+            text = path.read_bytes().decode(errors="replace")  # line ends as they were
         except OSError as error:
             raise ToolError(f"{handle} cannot be read: {error.strerror}") from None
         return text[max(start, 0) : max(start, 0) + max(length, 0)]

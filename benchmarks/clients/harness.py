@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ async def _history(opened: Opened, settings: dict[str, Any]) -> dict[str, float]
     async with opened(f"{settings['server']}/calls/{turns + span}/v1") as ask:
         for _ in range(settings["runs"]):
             await _checked(ask, turns + span)
-            steps = [after - before for before, after in zip(marks, marks[1:], strict=False)]
+            steps = [after - before for before, after in pairwise(marks)]
             early += steps[:span]  # from one past turn on
             late += steps[-span:]
     return {"early_ms": 1000 * sum(early) / len(early), "late_ms": 1000 * sum(late) / len(late)}
