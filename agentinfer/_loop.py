@@ -2,34 +2,28 @@
 
 import asyncio
 import dataclasses
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from agentinfer import _words as words
-from agentinfer._act import act
+from agentinfer._steps import EARLIER, Steps
 from agentinfer.errors import AgentInferError, CallTimeout, ModelError
 from agentinfer.events import (
-    AttemptDiscarded,
     Forced,
     LimitReached,
-    ModelDelta,
-    Nudged,
     StepFinished,
     StepStarted,
-    ToolFinished,
-    ToolStarted,
 )
-from agentinfer.limits import Forecast, Spent, completion_cap, judge
-from agentinfer.models import Completion, Delta, ModelRequest, Sampling
+from agentinfer.limits import Forecast, completion_cap, judge
+from agentinfer.models import ModelRequest, Sampling
 from agentinfer.output import Output
 from agentinfer.protocol import RawReply
-from agentinfer.repeats import RepeatPolicy, Repeats
+from agentinfer.repeats import RepeatPolicy
 from agentinfer.run import Run, StopReason
-from agentinfer.step import GivenUp, Middleware, StepRequest, StepResult, wrap
-from agentinfer.tools import ResourceLocks, ToolContext, ToolResult, execute
-from agentinfer.transcript import Message, ToolCall
+from agentinfer.step import GivenUp, Middleware, StepRequest, StepResult
+from agentinfer.tools import ResourceLocks
+from agentinfer.transcript import Message
 
 __all__ = ["Loop", "Outcome"]
 
@@ -41,8 +35,6 @@ ANSWER_TRIES = 2
 
 GIVEN_UP = 3
 """Steps that plug-ins may stop at work before the run ends."""
-EARLIER = 0.05
-"""Seconds by which a model call is stopped before its step, so that what had arrived is kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,43 +72,25 @@ class Loop:
     ) -> None:
         self._run = run
         self._output = output
-        self._locks = locks
-        self._repeats = Repeats(repeats)
         self._sampling = sampling
-        self._wants_deltas = wants_deltas
-        self._call_ids: set[str] = {call.id for message in run.transcript for call in message.tool_calls}
+        self._steps = Steps(run, middlewares, locks=locks, repeats=repeats, wants_deltas=wants_deltas)
         self._forced: StopReason | None = None
         self._told = False
         self._malformed = 0
         self._unfit = 0
         self._answer_tries = 0
-        self._given_up = 0
-        """Steps that plug-ins stopped at work."""
+        self._last_words: Outcome | None = None
+        """What has to do as an answer, should there be no further one."""
         self._step_tokens = 256.0
-        self._deadline: float | None = None
-        """The loop's time at which the current step has to be over."""
-        self._step = wrap(
-            [(n, m.step) for n, m in middlewares if type(m).step is not Middleware.step],
-            self._make_step, StepResult, once=True, failed=lambda n, e: run.plugin_failed(n, "step", e),
-        )  # fmt: skip
-        self._model = wrap(
-            [(n, m.model) for n, m in middlewares if type(m).model is not Middleware.model],
-            self._make_model_call, Completion, once=False, failed=lambda n, e: run.plugin_failed(n, "model", e),
-        )  # fmt: skip
-        self._tool = wrap(
-            [(n, m.tool) for n, m in middlewares if type(m).tool is not Middleware.tool],
-            self._make_tool_call, ToolResult, once=True, failed=lambda n, e: run.plugin_failed(n, "tool", e),
-        )  # fmt: skip
 
     async def __call__(self) -> Outcome:
         """Step until there is an answer, or nothing left to spend."""
         while True:
-            spent, forecast = self._spent(), self._forecast()
-            verdict = judge(self._run.limits, spent, forecast)
+            verdict = judge(self._run.limits, self._run.spent(), self._forecast())
             if verdict.action == "stop":
                 assert verdict.limit is not None
                 self._run.emit(LimitReached(limit=verdict.limit, answer_kept=False))
-                return Outcome(answer=None, stop_reason=self._forced or verdict.limit)
+                return self._last_words or Outcome(answer=None, stop_reason=self._forced or verdict.limit)
             if verdict.action == "answer" and self._forced is None:
                 assert verdict.limit is not None
                 self._run.emit(LimitReached(limit=verdict.limit, answer_kept=True))
@@ -132,28 +106,28 @@ class Loop:
             self._told = True
             run.append(Message.user(words.answer_now(self._forced)))
         request = StepRequest(
-            index=self._spent().steps + 1,
+            index=run.spent().steps + 1,
             model=run.model,
             view=run.view,
             tools=run.tools,
             output=self._output,
             choice="none" if self._forced else "auto",
-            sampling=self._capped(self._spent(), self._forecast()),
+            sampling=self._capped(),
         )
         run.emit(StepStarted(step=request.index, answer_only=request.choice == "none"))
         before = len(run.transcript)
         self._set_deadline()
-        watch = asyncio.timeout_at(self._deadline)
+        watch = asyncio.timeout_at(self._steps.deadline)
         try:
             async with watch:
-                result = await self._step(request)
+                result = await self._steps.make(request)
         except TimeoutError:
             if not watch.expired():
                 raise
             return self._out_of_time()
         except GivenUp as error:
-            self._given_up += 1
-            return Outcome(answer=None, stop_reason="error", error=error) if self._given_up >= GIVEN_UP else None
+            run.given_up += 1
+            return Outcome(answer=None, stop_reason="error", error=error) if run.given_up >= GIVEN_UP else None
         except ModelError as error:
             return self._failed(error)
         except AgentInferError as error:
@@ -177,7 +151,8 @@ class Loop:
             model, tools = self._run.model, self._run.tools
             reply = model.protocol.read(RawReply(text=error.partial), tools, self._output, "none")
             return self._take_last_words(reply.message)
-        out_of_time = self._deadline is not None and asyncio.get_running_loop().time() >= self._deadline - EARLIER
+        deadline = self._steps.deadline
+        out_of_time = deadline is not None and asyncio.get_running_loop().time() >= deadline - EARLIER
         if isinstance(error, CallTimeout) and out_of_time:
             return self._out_of_time()
         return Outcome(answer=None, stop_reason="error", error=error)
@@ -202,8 +177,11 @@ class Loop:
             self._run.append(Message.user(result.problem))
         if self._forced:
             self._answer_tries += 1
+            self._last_words = self._take_last_words(result.message)
             if self._answer_tries >= ANSWER_TRIES:
-                return self._take_last_words(result.message)
+                return self._last_words
+        elif self._steps.repeats_itself:
+            self._force("repeated_calls")
         elif self._malformed >= MALFORMED_IN_A_ROW:
             self._force("malformed_replies")
         return None
@@ -238,143 +216,22 @@ class Loop:
             self._forced = reason
             self._run.emit(Forced(reason=reason))
 
-    # The handlers that plug-ins wrap
-
-    async def _make_step(self, request: StepRequest) -> StepResult:
-        """Think, act, observe."""
-        run = self._run
-        started = time.perf_counter()
-        completion = await self._model(
-            ModelRequest(
-                model=request.model,
-                view=request.view,
-                tools=request.tools,
-                output=request.output,
-                choice=request.choice,
-                sampling=request.sampling,
-                cause=request.cause,
-                deadline=self._deadline - EARLIER if self._deadline else None,
-            )
-        )
-        reply = completion.reply
-        message = self._with_unique_ids(reply.message, request.index)
-        if reply.problem is not None and message.tool_calls:  # calls that are not made are not kept
-            message = dataclasses.replace(message, tool_calls=())
-        thought = time.perf_counter()
-        results: list[ToolResult] = []
-        try:
-            if reply.problem is None and message.tool_calls:
-                handler = self._refuse if request.choice == "none" else self._guarded_tool
-                await act(message.tool_calls, handler, results)
-        finally:  # whatever happened, every call in the transcript has its result
-            if message.content or message.tool_calls:
-                run.append(message, *(result.message() for result in results))
-        acted = time.perf_counter()
-        for result in results:
-            if result.outcome == "ok":
-                self._repeats.succeeded(result.call, request.index)
-        answers = reply.problem is None and not message.tool_calls
-        if request.choice == "none" and message.tool_calls and message.content.strip():
-            answers = True  # it called tools beside its answer, though none may be called
-        return StepResult(
-            index=request.index,
-            model=request.model.name,
-            message=message,
-            results=tuple(results),
-            answer=message.content if answers else None,
-            problem=reply.problem,
-            usage=completion.usage,
-            seconds=acted - started,
-            model_seconds=completion.seconds,
-            tool_seconds=acted - thought if results else 0.0,
-        )
-
-    async def _make_model_call(self, request: ModelRequest) -> Completion:
-        """One call, asked anew where the reply breaks off: no tool has started yet."""
-        attempt = 0
-        while True:
-            attempt += 1
-            try:
-                return await self._run.calls.make(request, on_delta=self._delta_sink(attempt))
-            except ModelError as error:
-                if not (error.delivered and error.retryable and attempt <= request.model.retry.restarts):
-                    raise
-                self._run.emit(AttemptDiscarded(attempt=attempt, error=str(error)))
-
-    def _delta_sink(self, attempt: int) -> Callable[[Delta], None] | None:
-        if not self._wants_deltas:
-            return None
-        emit = self._run.emit
-        return lambda delta: emit(ModelDelta(text=delta.text, reasoning=delta.reasoning, attempt=attempt))
-
-    async def _guarded_tool(self, call: ToolCall) -> ToolResult:
-        """One tool call: repeats are answered here, before any plug-in."""
-        tool = self._run.tools.get(call.name)
-        response = "run" if tool is not None and tool.repeatable else self._repeats.note(call)
-        if response == "force":
-            self._force("repeated_calls")
-        if response != "run":
-            self._run.emit(Nudged(reason=f"repeated call of {call.name}"))
-            content = words.repeated(call.name, self._repeats.step_of(call))
-            return self._finished(ToolResult(call=call, content=content, outcome="repeated", trust="instruction"))
-        self._run.emit(ToolStarted(call=call))
-        try:
-            result = await self._tool(call)
-        except Exception as error:  # noqa: BLE001 - a plug-in gave up a tool at work; the call still has its result
-            result = ToolResult(call=call, content=f"{call.name} failed: {error}", outcome="failed")
-        return self._finished(dataclasses.replace(result, call=call))
-
-    async def _make_tool_call(self, call: ToolCall) -> ToolResult:
-        run = self._run
-        context = ToolContext(
-            run_id=run.id, call_id=call.id, session=run.session, tenant=run.tenant, workspace=run.workspace
-        )
-        return await execute(run.tools, call, context, self._locks)
-
-    async def _refuse(self, call: ToolCall) -> ToolResult:
-        return self._finished(ToolResult(call=call, content=words.not_run(), outcome="cancelled", trust="instruction"))
-
-    def _finished(self, result: ToolResult) -> ToolResult:
-        self._run.emit(
-            ToolFinished(call=result.call, outcome=result.outcome, content=result.content, seconds=result.seconds)
-        )
-        return result
-
-    def _with_unique_ids(self, message: Message, step: int) -> Message:
-        """The message with an id for every call, none used before in this run."""
-        if not message.tool_calls:
-            return message
-        calls = []
-        for position, call in enumerate(message.tool_calls, 1):
-            unique = call.id if call.id and call.id not in self._call_ids else f"call_{step}_{position}"
-            while unique in self._call_ids:
-                unique += "_"
-            self._call_ids.add(unique)
-            calls.append(call if unique == call.id else dataclasses.replace(call, id=unique))
-        return dataclasses.replace(message, tool_calls=tuple(calls))
-
     # What is left
-
-    def _spent(self) -> Spent:
-        run = self._run
-        return Spent(
-            steps=run.steps_before + len(run.steps) + self._given_up,
-            tokens=run.usage.total_tokens,
-            cost=run.usage.cost,
-            seconds=run.seconds,
-        )
 
     def _forecast(self) -> Forecast:
         run = self._run
         prompt = 0
         if run.limits.tokens is not None or run.limits.cost is not None:
             request = ModelRequest(model=run.model, view=run.view, tools=run.tools, output=self._output)
-            prompt = run.model.count(request)
+            prompt = request.tokens
         return Forecast(prompt_tokens=prompt, step_tokens=round(self._step_tokens), pricing=run.model.pricing)
 
-    def _capped(self, spent: Spent, forecast: Forecast) -> Sampling | None:
-        """The sampling settings, with a bound on the completion where the token limit needs one."""
-        cap = completion_cap(self._run.limits, spent, forecast, answering=self._forced is not None)
+    def _capped(self) -> Sampling | None:
+        """The sampling settings, with a bound on the completion where a limit needs one."""
+        limits, run = self._run.limits, self._run
+        if limits.tokens is None and limits.cost is None:
+            return self._sampling
+        cap = completion_cap(limits, run.spent(), self._forecast(), answering=self._forced is not None)
         if cap is None:
             return self._sampling
         sampling = self._sampling or self._run.model.sampling
@@ -386,7 +243,7 @@ class Loop:
         if limits.seconds is None:
             return
         left = limits.seconds - run.seconds - (0.0 if self._forced else limits.reserved_seconds)
-        self._deadline = asyncio.get_running_loop().time() + left
+        self._steps.deadline = asyncio.get_running_loop().time() + left
 
     def _learn_growth(self, before: int) -> None:
         """Remember how many tokens a step adds, as a moving average."""

@@ -381,6 +381,6 @@ def _with_reader(tools: ToolSet) -> ToolSet:
 
     It is there from the start: a tool that came later would break the prefix.
     """
-    if all(tool.bounded for tool in tools.values()) or read_result.name in tools:
+    if all(tool.bounded for tool in tools.values()) or "read_result" in tools:
         return tools
-    return ToolSet([*tools.values(), read_result])
+    return ToolSet([*tools.values(), read_result()])

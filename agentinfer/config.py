@@ -34,7 +34,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, mo
 from agentinfer._plugins import available_plugins, find_plugin, make_plugin, takes_small
 from agentinfer.errors import MissingExtra, UserError
 from agentinfer.limits import Limits
-from agentinfer.models import Model, Sampling, Timeouts
+from agentinfer.models import PROFILES, Model, Sampling, Timeouts
 from agentinfer.step import Plugin
 from agentinfer.usage import Pricing
 
@@ -77,6 +77,13 @@ class ModelConfig(BaseModel):
     def _no_password(cls, value: str | None) -> str | None:
         if value is not None and urlsplit(value).password:
             raise ValueError("passwords are not written into the file: let api_key_env name the variable that holds it")
+        return value
+
+    @field_validator("profile")
+    @classmethod
+    def _known_profile(cls, value: str | None) -> str | None:
+        if value is not None and value not in PROFILES:
+            raise ValueError(f"there is no profile {value!r}; profiles: {', '.join(sorted(PROFILES))}")
         return value
 
     @model_validator(mode="after")
@@ -195,6 +202,8 @@ def load_config(path: str | os.PathLike[str]) -> Config:
         raise UserError(f"{file}: a configuration is a table of settings, not {type(data).__name__}")
     try:
         return Config.model_validate({"name": file.stem, **data})
+    except UserError as error:  # limits say so by themselves
+        raise UserError(f"{file}: {error}") from None
     except ValidationError as error:
         problems = [
             f"{'.'.join(map(str, problem['loc'])) or 'the file'}: {problem['msg'].removeprefix('Value error, ')}"

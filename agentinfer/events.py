@@ -16,7 +16,7 @@ Event
 import dataclasses
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
 
 from agentinfer.ledger import Price
 from agentinfer.tools import Outcome
@@ -48,7 +48,16 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, kw_only=True)
+E = TypeVar("E")
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, eq_default=False, field_specifiers=(field,))
+def _event(cls: type[E]) -> type[E]:
+    """A dataclass without what no event needs: making it took a good part of this library's import time."""
+    return dataclass(frozen=True, kw_only=True, eq=False, repr=False)(cls)
+
+
+@_event
 class Event:
     """Something that happened in a run. Subclass it (a frozen dataclass) for events of your own."""
 
@@ -59,6 +68,10 @@ class Event:
     def kind(self) -> str:
         """The event's class name."""
         return type(self).__name__
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in dataclasses.fields(self))
+        return f"{self.kind}({fields})"
 
     def to_dict(self) -> dict[str, Any]:
         """The event as JSON-able data, with its `kind`."""
@@ -77,7 +90,7 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-@dataclass(frozen=True, kw_only=True)
+@_event
 class RunStarted(Event):
     """A run begins."""
 
@@ -88,7 +101,7 @@ class RunStarted(Event):
     tenant: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@_event
 class StepStarted(Event):
     """A step begins: think, act, observe."""
 
@@ -98,7 +111,7 @@ class StepStarted(Event):
     """Whether the model has to answer now."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@_event
 class ModelCallStarted(Event):
     """A request is about to be sent."""
 
@@ -107,7 +120,7 @@ class ModelCallStarted(Event):
     price: Price
 
 
-@dataclass(frozen=True, kw_only=True)
+@_event
 class ModelDelta(Event):
     """A piece of a reply."""
 
@@ -117,7 +130,7 @@ class ModelDelta(Event):
     """Which attempt at this reply it belongs to; see `AttemptDiscarded`."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@_event
 class AttemptDiscarded(Event):
     """A reply broke off after some of it had been delivered: forget its deltas, another attempt follows."""
 
@@ -125,7 +138,7 @@ class AttemptDiscarded(Event):
     error: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@_event
 class ModelCallFinished(Event):
     """A reply is in."""
 
@@ -138,7 +151,7 @@ class ModelCallFinished(Event):
     finish_reason: str | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@_event
 class ModelCallFailed(Event):
     """A call failed for good, or its result is not used."""
 
@@ -147,14 +160,14 @@ class ModelCallFailed(Event):
     error: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@_event
 class ToolStarted(Event):
     """A tool call begins."""
 
     call: ToolCall
 
 
-@dataclass(frozen=True, kw_only=True)
+@_event
 class ToolFinished(Event):
     """A tool call has its result."""
 
@@ -164,7 +177,7 @@ class ToolFinished(Event):
     seconds: float
 
 
-@dataclass(frozen=True, kw_only=True)
+@_event
 class StepFinished(Event):
     """A step is over."""
 
@@ -177,7 +190,7 @@ class StepFinished(Event):
     seconds: float
 
 
-@dataclass(frozen=True, kw_only=True)
+@_event
 class ViewCommitted(Event):
     """What is sent from now on has changed for good."""
 
@@ -186,7 +199,7 @@ class ViewCommitted(Event):
     messages_after: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@_event
 class PrefixBreak(Event):
     """A request did not continue the one before it: the endpoint reads again what it had read already."""
 
@@ -197,7 +210,7 @@ class PrefixBreak(Event):
     lost_tokens: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@_event
 class LimitReached(Event):
     """A limit of the run is near or passed."""
 
@@ -207,21 +220,21 @@ class LimitReached(Event):
     """Whether there is still a call left for an answer."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@_event
 class Nudged(Event):
     """The model was told of something it should do differently."""
 
     reason: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@_event
 class Forced(Event):
     """The model will have to answer in the next step."""
 
     reason: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@_event
 class PluginFailed(Event):
     """A plug-in raised. The run goes on as if the plug-in had done nothing there."""
 
@@ -231,7 +244,7 @@ class PluginFailed(Event):
     error: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@_event
 class RunFinished(Event):
     """The run is over."""
 

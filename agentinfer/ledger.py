@@ -102,14 +102,13 @@ class Ledger:
     def lane(request: ModelRequest) -> Lane:
         """The lane a request belongs to."""
         model = request.model
-        codec = model.codec(request.tools, request.output)
-        return Lane(model.endpoint, model.name, request.tools.digest, codec.key)
+        return Lane(model.endpoint, model.name, request.tools.digest, request.codec.key)
 
     def price(self, request: ModelRequest) -> Price:
         """What sending this request would cost now. Costs as much as the part that is new to the encoder."""
-        encoded, model = request.model.encode(request), request.model
+        encoded, model = request.encoded, request.model
         state = self._lanes.get(self.lane(request))
-        raw = model.count_raw(request)
+        raw = request.raw_tokens
         total = model.counter.calibrate(raw)
         cached, age, rate = 0, None, None
         if state is not None:
@@ -136,7 +135,7 @@ class Ledger:
         Returns:
             What was lost, where this request does not continue the trunk's last one.
         """
-        lane, encoded = self.lane(request), request.model.encode(request)
+        lane, encoded = self.lane(request), request.encoded
         loss = self._moved(lane, trunk, request)
         state = self._lanes.setdefault(lane, _LaneState())
         known = state.trunks.get(trunk)

@@ -6,7 +6,10 @@ from typing import Literal
 from agentinfer.errors import UserError
 from agentinfer.usage import Pricing
 
-__all__ = ["Forecast", "LimitName", "Limits", "Spent", "Verdict", "completion_cap", "judge"]
+__all__ = ["Forecast", "LimitName", "Limits", "Spent", "Verdict", "completion_cap", "judge", "result_room"]
+
+WORDS_TOKENS = 64
+"""Tokens kept for what the runtime itself says to the model."""
 
 LimitName = Literal["steps", "tokens", "cost", "seconds"]
 
@@ -115,6 +118,30 @@ def completion_cap(limits: Limits, spent: Spent, forecast: Forecast, *, answerin
         if token > 0:
             caps.append(int(affordable / token))
     return max(min(caps), 16) if caps else None
+
+
+def result_room(
+    limits: Limits, spent: Spent, *, prompt_tokens: int, pricing: Pricing | None, window: int | None
+) -> int | None:
+    """Tokens that a step's tool results may have, so that an answer still fits after them; `None` for no such bound.
+
+    Args:
+        limits: What the run may spend.
+        spent: What it has spent, the step's own model call included.
+        prompt_tokens: Tokens of the history before the results.
+        pricing: What the model's tokens cost.
+        window: Tokens of prompt and completion that the model can hold.
+    """
+    answer = prompt_tokens + limits.answer_tokens
+    rooms = []
+    if limits.tokens is not None:
+        rooms.append(limits.tokens - spent.tokens - answer)
+    if limits.cost is not None and spent.cost is not None and pricing is not None and pricing.input > 0:
+        left = limits.cost - spent.cost - pricing.cost(prompt_tokens, 0, limits.answer_tokens)
+        rooms.append(int(left / pricing.cost(1, 0, 0)))
+    if window is not None:
+        rooms.append(window - answer)
+    return max(min(rooms) - WORDS_TOKENS, 0) if rooms else None
 
 
 def _steps(limits: Limits, spent: Spent) -> Verdict:

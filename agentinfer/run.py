@@ -88,6 +88,8 @@ class Run:
         self.steps: list[StepResult] = []
         self.steps_before = int(resume["steps"]) if resume else 0
         """Steps made before the run was dumped and resumed."""
+        self.given_up = 0
+        """Steps that plug-ins stopped at work; they count, and have no result."""
         self.transcript = View()
         """Everything that happened, whole."""
         self.calls = Calls(ledger, trunk=self.id, emit=self.emit)
@@ -286,6 +288,15 @@ class Run:
     def seconds(self) -> float:
         """Since the run's start."""
         return time.monotonic() - self.started
+
+    def spent(self) -> Spent:
+        """What counts towards the limits so far."""
+        return Spent(
+            steps=self.steps_before + len(self.steps) + self.given_up,
+            tokens=self.usage.total_tokens,
+            cost=self.usage.cost,
+            seconds=self.seconds,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -64,7 +64,7 @@ def test_what_was_sent_is_cached_and_only_the_new_part_is_paid_for(ledger: Ledge
     ledger.sent(request(view, m), "run")
     clock.now += 5
     price = ledger.price(request(view.append(Message.user("new " * 100)), m))
-    new = m.counter.count(m.encode(request(view.append(Message.user("new " * 100)), m)).parts[-1])
+    new = m.counter.count(request(view.append(Message.user("new " * 100)), m).encoded.parts[-1])
     assert abs(price.uncached_tokens - new) <= 1
     assert price.age_seconds == 5
     assert price.cost == pytest.approx(
@@ -209,10 +209,10 @@ def test_uncached_is_all_but_the_longest_prefix_of_anything_sent(
     ledger, m = Ledger(clock=Clock()), model("x")
     digests = set()
     for texts, trunk in zip(sent, trunks, strict=False):
-        encoded = m.encode(request(view_of(*texts), m))
+        encoded = request(view_of(*texts), m).encoded
         digests.update(encoded.digests[: encoded.blocks])
         ledger.sent(request(view_of(*texts), m), f"run {trunk}")
-    encoded = m.encode(request(view_of(*asked), m))
+    encoded = request(view_of(*asked), m).encoded
     common = 0
     while common < encoded.blocks and encoded.digest(common) in digests:
         common += 1

@@ -135,7 +135,7 @@ async def _run(arguments: argparse.Namespace, questions: list["Question"], view:
             records = await evaluate(
                 functools.partial(_agent, arguments, setup, corpus),
                 questions,
-                out=arguments.out / name if len(chosen) > 1 else arguments.out,
+                out=arguments.out / name if "all" in arguments.config else arguments.out,
                 name=label,
                 prompt=one_shot(corpus) if corpus is not None and arguments.mode == "one-shot" else None,
                 graders=[ExactMatch(), F1(), *([] if judge is None else [Judge(judge)])],

@@ -11,8 +11,11 @@ Bring your own: a grader is anything with a `name` and an async `grade(question,
 `Question`; what an agent is asked is made by any async function from `Question` to `Prompt`.
 """
 
+from agentinfer.evals._compare import Comparison, Difference, Duel, compare
+from agentinfer.evals._compare_text import render_comparison
 from agentinfer.evals._errors import EvalError
 from agentinfer.evals._graders import F1, ExactMatch, Grader, Judge, normalise
+from agentinfer.evals._html import render_html
 from agentinfer.evals._progress import Progress
 from agentinfer.evals._prompts import CLOSED_BOOK, ONE_SHOT, Prompt, Prompter, one_shot
 from agentinfer.evals._questions import Question, Split, load_questions, split_of
@@ -30,7 +33,10 @@ __all__ = [
     "F1",
     "ONE_SHOT",
     "RESULTS_VERSION",
+    "Comparison",
+    "Difference",
     "Difficulty",
+    "Duel",
     "EvalError",
     "ExactMatch",
     "Grader",
@@ -46,6 +52,7 @@ __all__ = [
     "Summary",
     "Totals",
     "Waste",
+    "compare",
     "evaluate",
     "load_questions",
     "load_records",
@@ -54,6 +61,8 @@ __all__ = [
     "one_shot",
     "ordered",
     "recall",
+    "render_comparison",
+    "render_html",
     "render_summary",
     "retrieved",
     "retrieved_in",

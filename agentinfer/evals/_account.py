@@ -4,7 +4,7 @@ import importlib.metadata
 import os
 import platform
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from functools import lru_cache
 from typing import Any
 
@@ -105,7 +105,7 @@ def describe(agent: Agent) -> dict[str, Any]:
         "model": {
             "name": model.name,
             "protocol": model.protocol.name,
-            "profile": {name: _ordered(value) for name, value in model.profile.model_dump().items()},
+            "profile": {name: _ordered(value) for name, value in asdict(model.profile).items()},
             "sampling": _plain(agent.sampling or model.sampling),
             "context_window": model.context_window,
             "pricing": _plain(model.pricing),

@@ -8,7 +8,7 @@ from agentinfer.evals._record import Record
 from agentinfer.evals._summary import summarise
 from agentinfer.evals._written import about, answers_of, change, figure, plain, title
 
-__all__ = ["how_sure", "render_comparison"]
+__all__ = ["by_difficulty", "how_sure", "render_comparison"]
 
 COLUMNS = 3
 """Configurations side by side in one table; more go below."""
@@ -24,11 +24,11 @@ def render_comparison(comparison: Comparison, *, questions: int | None = 20) -> 
         comparison: What to show.
         questions: How many wins and losses to list of each; `None` for all.
     """
-    lines = [f"{plain(run.name, 40)}: {about(run)}" for run in comparison.runs]
+    lines = [plain(f"{run.name}: {about(run)}", 400) for run in comparison.runs]
     lines += ["", how_sure(comparison)]
     for start in range(0, len(comparison.runs), COLUMNS):
         lines += ["", *_figures(comparison, range(start, min(start + COLUMNS, len(comparison.runs))))]
-    lines += _hops(comparison)
+    lines += ["", *_aligned([[plain(cell, 40) for cell in row] for row in by_difficulty(comparison)])]
     for duel in comparison.duels:
         lines += ["", *_duel(comparison, duel, questions)]
     return "\n".join(lines)
@@ -45,28 +45,27 @@ def how_sure(comparison: Comparison) -> str:
 def _figures(comparison: Comparison, shown: range) -> list[str]:
     rows = [["", *(plain(comparison.runs[at].name, 40) for at in shown)]]
     rows += [
-        [title(measure), *(figure(comparison.figures[at][measure.name], measure.kind) for at in shown)]
+        [plain(title(measure), 60), *(figure(comparison.figures[at][measure.name], measure.kind) for at in shown)]
         for measure in comparison.measures
     ]
     return _aligned(rows)
 
 
-def _hops(comparison: Comparison) -> list[str]:
-    """Search rounds against difficulty."""
-    rows = []
-    for run in comparison.runs:
-        for hops, group in summarise(run.records).hops.items():
-            rows.append(
-                [hops, plain(run.name, 40), str(group.questions), f"{group.accuracy:.1%}", f"{group.search_rounds:.2f}"]
-            )
+def by_difficulty(comparison: Comparison) -> list[list[str]]:
+    """Search rounds against how many documents a question needs, as a table; empty where that is not known."""
+    rows = [
+        [hops, run.name, str(group.questions), f"{group.accuracy:.1%}", f"{group.search_rounds:.2f}"]
+        for run in comparison.runs
+        for hops, group in summarise(run.records).hops.items()
+    ]
     heading = ["documents needed", "", "questions", "solved", "search rounds"]
-    return ["", *_aligned([heading, *sorted(rows, key=lambda row: int(row[0]))])] if rows else []
+    return [heading, *sorted(rows, key=lambda row: int(row[0]))] if rows else []
 
 
 def _duel(comparison: Comparison, duel: Duel, questions: int | None) -> list[str]:
     first, second = plain(duel.first.name, 40), plain(duel.second.name, 40)
     rows = [
-        [title(measure), *change(duel.differences[measure.name], measure.kind)]
+        [plain(title(measure), 60), *change(duel.differences[measure.name], measure.kind)]
         for measure in comparison.measures
         if duel.differences[measure.name] is not None
     ]

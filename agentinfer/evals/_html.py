@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from agentinfer.evals._compare import Comparison, Duel
-from agentinfer.evals._compare_text import how_sure
+from agentinfer.evals._compare_text import by_difficulty, how_sure
 from agentinfer.evals._measures import Measure
 from agentinfer.evals._record import Record
 from agentinfer.evals._svg import Axis, dots, plane
@@ -50,6 +50,7 @@ def render_html(comparison: Comparison) -> str:
         _plots(comparison, names),
         "<h2>Figures</h2>",
         _figures(comparison, names),
+        _difficulty(comparison),
         *(_duel(comparison, duel) for duel in comparison.duels),
         "</body></html>\n",
     ]
@@ -101,6 +102,12 @@ def _figures(comparison: Comparison, names: Sequence[str]) -> str:
             )
         rows.append(f"<tr><th>{escape(measure.title)}</th>{''.join(cells)}</tr>")
     return _table(["for each question", *names], rows)
+
+
+def _difficulty(comparison: Comparison) -> str:
+    heading, *rows = by_difficulty(comparison) or [[]]
+    cells = ("".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows)
+    return "<h2>By difficulty</h2>" + _table(heading, (f"<tr>{row}</tr>" for row in cells)) if rows else ""
 
 
 def _duel(comparison: Comparison, duel: Duel) -> str:

@@ -62,7 +62,8 @@ def plane(
         parts += [_whisker(row, told, arms), _dot(row, told, cx, cy)]
         near_the_end = cx > WIDTH - 220
         side, anchor = (-9, "end") if near_the_end else (9, "start")
-        parts.append(_text(cx + side, cy - 8, _short(names[row]), anchor, full=names[row], colour=_colour(row)))
+        above = cy - 8 if row % 2 == 0 else cy + 18  # neighbours often lie close together
+        parts.append(_text(cx + side, above, _short(names[row]), anchor, full=names[row], colour=_colour(row)))
     parts.append(_text(16, 20, y.title, "start"))
     return _svg(PLANE_HEIGHT, x.title, parts)
 

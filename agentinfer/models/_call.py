@@ -41,10 +41,8 @@ async def attempt_call(
     Raises:
         ModelError: It failed; `delivered` tells whether some of the reply had arrived.
     """
-    codec = model.codec(request.tools, request.output)
-    encoded = model.encode(request)
     sampling = request.sampling or model.sampling
-    body = request_body(request, sampling, model.name, encoded, codec, stream=model.stream)
+    body = request_body(request, sampling, stream=model.stream)
     accumulator = Accumulator()
     whole = False
     first_token: float | None = None
@@ -110,7 +108,7 @@ def _with_partial(error: ModelError, accumulator: Accumulator) -> ModelError:
 
 def _account(model: "Model", request: ModelRequest, accumulator: Accumulator, message: Message) -> Usage:
     """What the call spent: as reported, else as estimated. A report also teaches the counter."""
-    counted = model.count_raw(request)
+    counted = request.raw_tokens
     if (reported := accumulator.usage) is not None:
         model.counter.observe(counted, reported.prompt_tokens)
         prompt, completion, cached = reported.prompt_tokens, reported.completion_tokens, reported.cached_tokens

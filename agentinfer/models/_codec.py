@@ -51,13 +51,10 @@ def wishes_of(protocol: ActionProtocol, tools: ToolSet, output: Output[Any] | No
     return protocol.wishes(tools, output, choice)
 
 
-def request_body(
-    request: ModelRequest, sampling: Sampling, model: str, encoded: Encoded, codec: WireCodec, *, stream: bool
-) -> bytes:
+def request_body(request: ModelRequest, sampling: Sampling, *, stream: bool) -> bytes:
     """The body of a Chat Completions request."""
-    profile = codec.profile
-    wishes = wishes_of(codec.protocol, request.tools, request.output, request.choice)
-    parts = [b'{"model":', dumps(model), b',"messages":[', b",".join(encoded.parts), b"]"]
+    profile, wishes = request.model.profile, request.model.wishes(request)
+    parts = [b'{"model":', dumps(request.model.name), b',"messages":[', b",".join(request.encoded.parts), b"]"]
     if wishes.tools is not None:
         parts += [b',"tools":', wishes.tools]
     options = _options(request, sampling, profile, stream=stream)

@@ -21,7 +21,7 @@ from agentinfer.models._request import Completion, Delta, ModelRequest, Sampling
 from agentinfer.models._retry import RetryPolicy
 from agentinfer.models._session import Session
 from agentinfer.output import Output
-from agentinfer.protocol import PROTOCOLS, ActionProtocol
+from agentinfer.protocol import PROTOCOLS, ActionProtocol, Wishes
 from agentinfer.tokens import TokenCounter, counter_for
 from agentinfer.tools import ToolSet
 from agentinfer.transcript import Encoded, Message, View
@@ -172,22 +172,9 @@ class Model:
     def _make_codec(self, tools: ToolSet, output: Output[Any] | None) -> WireCodec:
         return WireCodec(self.profile, self.protocol, self.counter, self.protocol.preamble(tools, output))
 
-    def encode(self, request: ModelRequest) -> Encoded:
-        """What a request would send: bytes, token counts, hashes."""
-        codec = self.codec(request.tools, request.output)
-        view = request.view
-        if codec.preamble and not (len(view) and view[0].role == "system"):
-            view = View([Message.system(""), *view])
-        return view.encoded(codec)
-
-    def count(self, request: ModelRequest) -> int:
-        """The tokens of a request's prompt, tools included: exact where the counter is, else a calibrated estimate."""
-        return self.counter.calibrate(self.count_raw(request))
-
-    def count_raw(self, request: ModelRequest) -> float:
-        """The tokens of a request's prompt before calibration."""
-        wishes = wishes_of(self.protocol, request.tools, request.output, request.choice)
-        return self.encode(request).tokens + (self.counter.count(wishes.tools) if wishes.tools else 0.0)
+    def wishes(self, request: ModelRequest) -> Wishes:
+        """What the model's protocol would like a request to carry."""
+        return wishes_of(self.protocol, request.tools, request.output, request.choice)
 
     async def complete(
         self,

@@ -1,9 +1,9 @@
 """What an endpoint can do. "OpenAI-compatible" is not one thing; a profile says which one it is."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import urlsplit
-
-from pydantic import BaseModel, ConfigDict
 
 from agentinfer.errors import UserError
 from agentinfer.protocol import ToolChoice
@@ -11,10 +11,9 @@ from agentinfer.protocol import ToolChoice
 __all__ = ["PROFILES", "Profile", "profile_for"]
 
 
-class Profile(BaseModel):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
     """What an endpoint can do, and what it must not be sent."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     name: str = "generic"
     protocol: Literal["native", "json", "tagged"] = "native"
@@ -45,7 +44,7 @@ class Profile(BaseModel):
     """Tokens of prompt and completion together, where known."""
     default_max_tokens: int | None = None
     """Sent where a request has no limit of its own: small models may write without end."""
-    extra_body: dict[str, Any] = {}
+    extra_body: Mapping[str, Any] = field(default_factory=dict)
     """Fields added to every request."""
 
 

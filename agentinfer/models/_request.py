@@ -3,15 +3,17 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from agentinfer.output import Output
 from agentinfer.protocol import Reply, ToolChoice
 from agentinfer.tools import ToolSet
-from agentinfer.transcript import Message, View
+from agentinfer.transcript import Encoded, Message, View
 from agentinfer.usage import Usage
 
 if TYPE_CHECKING:
+    from agentinfer.models._codec import WireCodec
     from agentinfer.models._model import Model
 
 __all__ = ["Completion", "Delta", "ModelRequest", "Sampling"]
@@ -31,9 +33,9 @@ class Sampling:
     """Fields of the request that the runtime does not know of, such as `reasoning_effort`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ModelRequest:
-    """One model call. Immutable: middleware changes it with `replace`."""
+    """One model call. Immutable: middleware changes it with `replace`. What follows from it is worked out once."""
 
     model: "Model"
     view: View
@@ -56,6 +58,30 @@ class ModelRequest:
     def replace(self, **changes: Any) -> "ModelRequest":
         """This request with some fields changed."""
         return dataclasses.replace(self, **changes)
+
+    @cached_property
+    def codec(self) -> "WireCodec":
+        """How its messages are written."""
+        return self.model.codec(self.tools, self.output)
+
+    @cached_property
+    def encoded(self) -> Encoded:
+        """What it sends: bytes, token counts, hashes."""
+        view = self.view
+        if self.codec.preamble and not (len(view) and view[0].role == "system"):
+            view = View([Message.system(""), *view])
+        return view.encoded(self.codec)
+
+    @cached_property
+    def raw_tokens(self) -> float:
+        """The tokens of its prompt, tools included, before calibration."""
+        tools = self.model.wishes(self).tools
+        return self.encoded.tokens + (self.model.counter.count(tools) if tools else 0.0)
+
+    @property
+    def tokens(self) -> int:
+        """The tokens of its prompt, tools included: exact where the model's counter is, else a calibrated estimate."""
+        return self.model.counter.calibrate(self.raw_tokens)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,7 @@
 """The tool with which a model reads on in a result it was shown only a part of."""
 
+from functools import cache
+
 from agentinfer._threads import run_in_thread
 from agentinfer.tools._context import ToolContext
 from agentinfer.tools._tool import Tool, tool
@@ -24,4 +26,7 @@ async def _read_result(handle: str, context: ToolContext, start: int = 0) -> str
     return piece or "(nothing there: start is past the end)"
 
 
-read_result: Tool = tool(name="read_result", max_chars=PIECE + 100, bounded=True)(_read_result)
+@cache
+def read_result() -> Tool:
+    """The tool, made when it is first needed."""
+    return tool(name="read_result", max_chars=PIECE + 100, bounded=True)(_read_result)

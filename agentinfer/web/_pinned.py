@@ -19,7 +19,9 @@ _context: ssl.SSLContext | None = None
 
 async def tls_context() -> ssl.SSLContext:
     """The TLS settings of all requests; made once, in a thread, since reading the certificates takes a while."""
-    return _context or await run_in_thread(_make_context)
+    if (context := _context) is None:
+        context = await run_in_thread(_make_context)
+    return context
 
 
 def _make_context() -> ssl.SSLContext:

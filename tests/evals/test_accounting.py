@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-
 from _made_up import record
+
 from agentinfer import ToolCall, ToolResult, UserError
 from agentinfer.corpus import Hit
 from agentinfer.evals import Question, Record, Waste, recall, render_summary, retrieved, summarise, waste_of
@@ -25,7 +25,10 @@ def test_what_a_result_shows() -> None:
     assert titles([result("corpus_search", "...", hits)]) == ["Jaws", "Lucas"]
     assert titles([result("my_search", "...", hits)]) == ["Jaws", "Lucas"]
     assert titles([result("open_document", "Jaws\nA film.\n[page 1 of 2]", "...")]) == ["Jaws"]
-    assert titles([result("corpus_search", "[1] Jaws\na film\n\n[x-2] Lucas [born]\na man")]) == ["Jaws", "Lucas [born]"]
+    assert titles([result("corpus_search", "[1] Jaws\na film\n\n[x-2] Lucas [born]\na man")]) == [
+        "Jaws",
+        "Lucas [born]",
+    ]
     assert titles([result("corpus_search", "Nothing found.", [])]) == []
     assert titles([result("open_document", "no such document", None, "failed")]) == []
     assert titles([result("clock", "[1] 12 o'clock", "12")]) == []
@@ -45,7 +48,9 @@ def step(index: int, *calls: dict[str, Any], tokens: tuple[int, int | None, int]
     return {"index": index, "text": "", "problem": None, "usage": usage, "calls": list(calls), **fields}
 
 
-def made(outcome: str = "ok", *documents: tuple[str, str], arguments: str = "{}", opened: bool = False) -> dict[str, Any]:
+def made(
+    outcome: str = "ok", *documents: tuple[str, str], arguments: str = "{}", opened: bool = False
+) -> dict[str, Any]:
     shown = [{"id": title, "title": title, "text": text, "opened": opened} for title, text in documents]
     return {"outcome": outcome, "arguments": arguments, "documents": shown}
 
@@ -63,7 +68,11 @@ def trajectory(*steps: Any, answer: str | None = None, spent: int | None = None,
 
 
 def test_tokens_after_prefix_breaks_are_billed_again() -> None:
-    events = [{"kind": "PrefixBreak", "lost_tokens": 30}, {"kind": "StepStarted"}, {"kind": "PrefixBreak", "lost_tokens": 5}]
+    events = [
+        {"kind": "PrefixBreak", "lost_tokens": 30},
+        {"kind": "StepStarted"},
+        {"kind": "PrefixBreak", "lost_tokens": 5},
+    ]
     assert waste_of(trajectory(events=events)).rebilled_tokens == 35
 
 
@@ -92,7 +101,13 @@ def test_documents_are_used_if_opened_named_or_holding_the_answer() -> None:
         trajectory(
             step(
                 1,
-                made("ok", ("Opened", "x" * 10), ("Named (film)", "y" * 10), ("Holds", "born in Paris."), ("Idle", "z" * 16)),
+                made(
+                    "ok",
+                    ("Opened", "x" * 10),
+                    ("Named (film)", "y" * 10),
+                    ("Holds", "born in Paris."),
+                    ("Idle", "z" * 16),
+                ),
             ),
             step(2, made("ok", ("Opened", "x" * 99), opened=True), made("ok", ("Idle", "z" * 16))),
             step(3, made("ok", arguments='{"query": "named film director"}')),
@@ -105,7 +120,9 @@ def test_documents_are_used_if_opened_named_or_holding_the_answer() -> None:
 
 
 def test_what_was_written_before_a_document_was_shown_does_not_use_it() -> None:
-    waste = waste_of(trajectory(step(1, made("ok", ("Idle", "text"), arguments='{"query": "idle"}'), text="idle?"), answer="no"))
+    waste = waste_of(
+        trajectory(step(1, made("ok", ("Idle", "text"), arguments='{"query": "idle"}'), text="idle?"), answer="no")
+    )
     assert waste.unused_documents == 1
 
 
@@ -113,7 +130,9 @@ def test_a_summary_counts_all_that_was_spent_per_solved_question() -> None:
     records = [
         record("a", solved=True, recall=1.0, hops=2, steps=2, cost=0.5, load=1.0),
         record("b", recall=0.5, hops=2, stop_reason="steps", steps=4, cost=0.5, load=3.0, reasoning_tokens=7),
-        record("c", recall=None, hops=3, grades={"f1": 0.3}, grading_errors={"exact_match": "oh"}, waste=Waste(bad_steps=2)),
+        record(
+            "c", recall=None, hops=3, grades={"f1": 0.3}, grading_errors={"exact_match": "oh"}, waste=Waste(bad_steps=2)
+        ),
         record("d", solved=True, hops=4, search_rounds=5),
     ]
 
@@ -160,7 +179,9 @@ def test_a_line_of_a_later_version_is_read_as_far_as_it_is_known() -> None:
     assert Record.from_line(json.dumps(line)) == record("a", waste=Waste(bad_steps=1))
 
 
-@pytest.mark.parametrize("line", ["{}", "[]", "7", '{"models": 1}', '{"id": "a", "models": {}, "waste": {}, "answers": []}'])
+@pytest.mark.parametrize(
+    "line", ["{}", "[]", "7", '{"models": 1}', '{"id": "a", "models": {}, "waste": {}, "answers": []}']
+)
 def test_a_line_that_is_no_record(line: str) -> None:
     with pytest.raises(ValueError, match=r"not a"):
         Record.from_line(line)

@@ -26,7 +26,12 @@ def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def questions(tmp_path: Path) -> str:
     lines = [
-        {"id": f"q{n}", "question": f"Who made film {n}?", "answers": [f"Maker {n}"], "supporting_titles": [f"Film {n}"]}
+        {
+            "id": f"q{n}",
+            "question": f"Who made film {n}?",
+            "answers": [f"Maker {n}"],
+            "supporting_titles": [f"Film {n}"],
+        }
         for n in range(6)
     ]
     path = tmp_path / "questions.jsonl"
@@ -113,7 +118,7 @@ def test_split_limit_and_steps(questions: str, corpus: str, tmp_path: Path) -> N
     assert main([*words, "--limit", "2"]) == 0
     first = [record.id for record in load_records(out)]
     assert len(first) == 2
-    assert {split_of(id) for id in first} == {"develop"}
+    assert {split_of(name) for name in first} == {"develop"}
     assert {record.stop_reason for record in load_records(out)} == {"steps"}
 
     assert main(words) == 0

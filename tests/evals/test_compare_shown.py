@@ -60,6 +60,7 @@ def test_a_page_with_plots(tmp_path: Path) -> None:
     assert not re.search(r"(src|href)=|url\(|@import", page)
     assert page.replace("http://www.w3.org/2000/svg", "").count("http") == 1  # http-equiv
     assert "run 1 against run 0" in page
+    assert "By difficulty" in page
 
 
 def test_what_models_say_is_inert(tmp_path: Path) -> None:
@@ -90,7 +91,7 @@ def test_the_text(tmp_path: Path) -> None:
     text = render_comparison(compare(runs), questions=2)
     assert text.count("exact match ") == 2 + 3  # two tables of figures, three of differences
     assert "b against a, over the 40 questions that both have answered; wider than 10% is inconclusive" in text
-    assert re.search(r"won: \d+ that only b solved\n  q\d+  What is q\d+\?\n    nothing -> this \(right: ", text)
+    assert re.search(r"won: \d+ that only b solved\n  q\d+ What is q\d+\?\n    nothing -> this \(right: ", text)
     assert re.search(r"and \d+ more", text)
     assert "documents needed" in text
     assert "tokens / solved" in text

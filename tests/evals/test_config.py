@@ -1,7 +1,6 @@
 """Configurations in files."""
 
 import sys
-from collections.abc import Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -147,6 +146,7 @@ def test_a_small_model_that_nobody_takes_is_not_made(tmp_path: Path) -> None:
         ("mine.toml", MODEL + "server = {context = 1}", "server belongs to a local model"),
         ("mine.toml", '[model]\nlocal = "m"\napi_key_env = "X"', "a local model has no base_url and no api_key_env"),
         ("mine.toml", MODEL + 'protocol = "xml"', "model.protocol: Input should be 'native', 'json' or 'tagged'"),
+        ("mine.toml", MODEL + 'profile = "x"', "model.profile: there is no profile 'x'; profiles: deepseek"),
         ("mine.toml", "[limits]\nsteps = 0", "a limit is positive"),
         ("mine.toml", "plugins = 3", "plugins: Input should be a valid dictionary"),
         ("mine.toml", "[plugins]\ncollab = 3", "plugins.collab: Input should be a valid dictionary"),
@@ -205,7 +205,7 @@ def test_no_model_at_all() -> None:
 
 
 @pytest.fixture
-def known(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def known(monkeypatch: pytest.MonkeyPatch) -> None:
     registry = {
         "patient": f"{__name__}:Patient",
         "handy": f"{__name__}:Handy",
@@ -213,7 +213,6 @@ def known(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         "idle": f"{__name__}:Idle",
     }
     monkeypatch.setattr(plugins, "PLUGINS", registry)
-    yield
 
 
 @pytest.mark.usefixtures("known")

@@ -16,8 +16,8 @@ def file_of(path: Path, *lines: Any) -> Path:
     return path
 
 
-def line(id: Any = "a", **fields: Any) -> dict[str, Any]:
-    return {"id": id, "question": "Who?", "answers": ["Ann"], **fields}
+def line(name: Any = "a", **fields: Any) -> dict[str, Any]:
+    return {"id": name, "question": "Who?", "answers": ["Ann"], **fields}
 
 
 def test_a_line_is_a_question(tmp_path: Path) -> None:
@@ -110,10 +110,10 @@ def test_splits_go_by_the_parity_of_the_hash(tmp_path: Path) -> None:
 
 
 def test_an_empty_split_is_an_error(tmp_path: Path) -> None:
-    id = next(f"q{n}" for n in range(100) if split_of(f"q{n}") == "report")
+    name = next(f"q{n}" for n in range(100) if split_of(f"q{n}") == "report")
 
     with pytest.raises(EvalError, match="belongs to the split"):
-        load_questions(file_of(tmp_path / "q.jsonl", line(id)), split="develop")
+        load_questions(file_of(tmp_path / "q.jsonl", line(name)), split="develop")
 
 
 def test_a_seed_orders_questions_whatever_their_order_and_company() -> None:
@@ -122,5 +122,5 @@ def test_a_seed_orders_questions_whatever_their_order_and_company() -> None:
     order = [q.id for q in ordered(questions, 1)]
 
     assert [q.id for q in ordered(questions[::-1], 1)] == order
-    assert [q.id for q in ordered(questions[:9], 1)] == [id for id in order if int(id) < 9]
+    assert [q.id for q in ordered(questions[:9], 1)] == [name for name in order if int(name) < 9]
     assert [q.id for q in ordered(questions, 2)] != order

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from _asked import QUESTIONS, asked, maker, model_of
+
 from agentinfer import Limits, Sampling
 from agentinfer.evals import EvalError, Progress, Question, evaluate, load_records, load_settings, ordered
 from agentinfer.testing import ScriptedModel

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from _asked import QUESTIONS, asked, maker, model_of, right
-from agentinfer import AuthenticationFailed, ConnectionFailed, Model, Pricing, ServerFailed, UserError
+
+from agentinfer import AuthenticationFailed, ConnectionFailed, Pricing, ServerFailed, UserError
 from agentinfer.corpus import Corpus, Document, build
 from agentinfer.evals import (
+    F1,
     EvalError,
     ExactMatch,
-    F1,
     Progress,
     Question,
     Record,
@@ -194,7 +194,7 @@ async def test_closed_book_has_no_recall(tmp_path: Path) -> None:
 
 async def test_trajectories_of_odd_ids_do_not_meet(tmp_path: Path) -> None:
     ids = ["a/b", "a_b", "A_b", "..", "ü", "x" * 300, "a\x00b"]
-    questions = [Question(id=id, question=f"What is {n}?", answers=("1",)) for n, id in enumerate(ids)]
+    questions = [Question(id=name, question=f"What is {n}?", answers=("1",)) for n, name in enumerate(ids)]
 
     await evaluate(maker(model_of()), questions, out=tmp_path / "out")
 
@@ -237,7 +237,7 @@ async def test_what_interrupted_questions_spent_is_kept_apart(tmp_path: Path) ->
         await asyncio.Event().wait()
         return ""
 
-    model: Model = model_of(handler)
+    model = model_of(handler)
     task = asyncio.create_task(evaluate(maker(model, tools=[slow]), QUESTIONS, out=tmp_path / "out"))
     await reached.wait()
     for _ in range(50):

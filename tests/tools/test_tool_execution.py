@@ -236,7 +236,7 @@ async def whole_text(workspace: Workspace, handle: str) -> str:
     """All pieces of a kept text, read as a model would."""
     text, start = "", 0
     while True:
-        piece = (await run(read_result, context_for(workspace), handle=handle, start=start)).content
+        piece = (await run(read_result(), context_for(workspace), handle=handle, start=start)).content
         piece, more, _ = piece.partition("\n[... more at start=")
         text, start = text + piece, start + len(piece)
         if not more:
@@ -290,7 +290,7 @@ async def test_a_full_disk_costs_the_rest_of_a_result_only(monkeypatch: pytest.M
 async def test_an_unknown_handle_names_the_known_ones() -> None:
     workspace = Workspace()
     workspace.keep(b"x")
-    result = await run(read_result, context_for(workspace), handle="result-9")
+    result = await run(read_result(), context_for(workspace), handle="result-9")
     assert (result.outcome, "result-1" in result.content) == ("failed", True)
 
 
