@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
 
+from agentinfer._bind import bind
 from agentinfer._loop import Loop, Outcome
 from agentinfer._stream import stream_events
 from agentinfer.background import Background
@@ -17,7 +18,7 @@ from agentinfer.limits import Limits
 from agentinfer.models import Model, Sampling
 from agentinfer.output import Output
 from agentinfer.repeats import RepeatPolicy
-from agentinfer.run import Run, RunResult
+from agentinfer.run import DUMP_VERSION, Run, RunResult
 from agentinfer.sessions import Sessions
 from agentinfer.step import Middleware, Plugin
 from agentinfer.tools import ResourceLocks, Tool, ToolSet, Workspace, read_result
@@ -27,9 +28,6 @@ from agentinfer.usage import Usage
 __all__ = ["Agent"]
 
 T = TypeVar("T")
-
-LEAVE_SECONDS = 10.0
-"""What a plug-in may take to leave a run; what takes longer belongs in its background."""
 
 
 class Agent:
@@ -80,6 +78,8 @@ class Agent:
         self._locks = ResourceLocks()
         self._sessions = Sessions()
         self._usage = Usage()
+        if "final_answer" in self.tools and model.protocol.name == "json":
+            raise UserError("A tool cannot be called final_answer: under the JSON protocol that is how a model answers")
         for plugin in self.plugins:
             if not callable(getattr(plugin, "bind", None)):
                 raise UserError(f"{plugin!r} is no plug-in: it has no method bind(run)")
@@ -158,7 +158,8 @@ class Agent:
             tenant: On whose behalf; nothing that one tenant wrote is ever shown to another.
             limits: What this run may spend, instead of the agent's limits.
             on_event: Told of every event as it happens; must not block.
-            resume: What `run.dump()` of an unfinished run gave: go on there.
+            resume: What `run.dump()` of an unfinished run gave: go on there. Question, session and tenant are those
+                of the dump where they are empty here.
 
         Raises:
             UserError: The arguments do not go together.
@@ -227,6 +228,8 @@ class Agent:
         wants_deltas: bool,
     ) -> RunResult[Any]:
         self._check_limits(limits)
+        if resume is not None:
+            question, session, tenant = _resumed(resume, question, session, tenant)
         output = None if output_type is str else Output(output_type)
         async with AsyncExitStack() as stack:
             if session is not None:
@@ -260,6 +263,15 @@ class Agent:
 
     async def _drive(self, run: Run, output: Output[Any] | None, *, wants_deltas: bool) -> Outcome:
         """Bind the plug-ins, run the loop, leave nothing behind."""
+        run.emit(
+            RunStarted(
+                run_id=run.id,
+                question=run.question,
+                model=self.model.name,
+                session=run.session,
+                tenant=run.tenant,
+            )
+        )
         async with AsyncExitStack() as stack:
             watch = asyncio.timeout(run.limits.seconds)
             try:
@@ -274,18 +286,9 @@ class Agent:
             middlewares: list[tuple[str, Middleware]] = []
             for plugin in self.plugins:
                 name = type(plugin).__name__
-                middleware = await self._bind(run, plugin, name, stack)
+                middleware = await bind(run, plugin, name, stack)
                 if middleware is not None:
                     middlewares.append((name, middleware))
-            run.emit(
-                RunStarted(
-                    run_id=run.id,
-                    question=run.question,
-                    model=self.model.name,
-                    session=run.session,
-                    tenant=run.tenant,
-                )
-            )
             loop = Loop(
                 run,
                 middlewares,
@@ -297,32 +300,6 @@ class Agent:
             )
             stack.push_async_callback(run.tasks.cancel)  # first: plug-ins leave when their work has stopped
             return await loop()
-
-    async def _bind(self, run: Run, plugin: Plugin, name: str, stack: AsyncExitStack) -> Middleware | None:
-        """Enter a plug-in; without it where it fails."""
-        try:
-            context = plugin.bind(run)
-            left = run.limits.seconds and run.limits.seconds - run.limits.reserved_seconds - run.seconds
-            async with asyncio.timeout(left):
-                middleware: object = await context.__aenter__()
-        except Exception as error:  # noqa: BLE001 - a plug-in never takes the run down
-            run.plugin_failed(name, "bind", error)
-            return None
-
-        async def leave() -> None:
-            try:
-                async with asyncio.timeout(LEAVE_SECONDS):
-                    await context.__aexit__(None, None, None)
-            except Exception as error:  # noqa: BLE001 - see above
-                run.plugin_failed(name, "unbind", error)
-
-        stack.push_async_callback(leave)
-        if not isinstance(middleware, Middleware):  # the types say so, callers may not
-            run.plugin_failed(name, "bind", TypeError(f"bind gave {middleware!r}, not a Middleware"))
-            return None
-        if callable(listener := getattr(plugin, "feedback", None)):
-            run.listeners.append(listener)
-        return middleware
 
     def _make_run(
         self,
@@ -340,14 +317,16 @@ class Agent:
             tools=self.tools,
             limits=limits,
             ledger=self.ledger,
-            workspace=Workspace(),
             session=session,
             tenant=tenant,
             resume=resume,
             observe=on_event,
         )
-        if self._workspace is not None:
-            run.workspace = Workspace(self._workspace / run.id)
+        directory = self._workspace and self._workspace / run.id
+        if session is None:
+            run.workspace = Workspace(directory)
+        else:
+            run.workspace = self._sessions.workspace(tenant, session, lambda: Workspace(directory))
         if resume is not None:
             return run
         if session is not None:
@@ -365,6 +344,15 @@ class Agent:
     def _backgrounds(self) -> list[Background]:
         found = (getattr(plugin, "background", None) for plugin in self.plugins)
         return [background for background in found if isinstance(background, Background)]
+
+
+def _resumed(
+    dump: Mapping[str, Any], question: str, session: str | None, tenant: str | None
+) -> tuple[str, str | None, str | None]:
+    """Question, session and tenant of a run that goes on: as dumped, where nothing else is said."""
+    if dump.get("version") != DUMP_VERSION:
+        raise UserError("resume= takes what run.dump() gave, of this version of the library")
+    return question or dump["question"], session or dump["session"], tenant or dump["tenant"]
 
 
 def _as_ours(error: BaseException) -> AgentInferError:

@@ -21,6 +21,7 @@ class Calls:
         emit: Told of every event.
         tokens: Tokens that all calls together may take.
         cost: Money that they may take.
+        priced: Whether every model needs a price, since somebody counts the cost.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class Calls:
         emit: Callable[[Event], None],
         tokens: int | None = None,
         cost: float | None = None,
+        priced: bool = False,
     ) -> None:
         self.ledger = ledger
         self.usage = Usage()
@@ -39,6 +41,7 @@ class Calls:
         self.model_seconds = 0.0
         self.tokens = tokens
         self.cost = cost
+        self._priced = priced or cost is not None
         self._trunk = trunk
         self._emit = emit
         self._causes: list[str] = []
@@ -92,6 +95,8 @@ class Calls:
         return completion
 
     def _check(self, request: ModelRequest, price: Price) -> None:
+        if self._priced and request.model.pricing is None:
+            raise BudgetSpent(f"{request.purpose}: there is a limit on cost, and {request.model.name} has no price")
         if self.tokens is not None and self.usage.total_tokens + price.prompt_tokens > self.tokens:
             raise BudgetSpent(
                 f"{request.purpose}: {price.prompt_tokens} tokens of prompt, with "

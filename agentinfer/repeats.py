@@ -59,9 +59,9 @@ class Repeats:
 
 
 def _key(call: ToolCall) -> str:
-    """Equal for calls that differ only in how their JSON is written, in capitals or in spaces."""
+    """Equal for calls that differ only in how their JSON is written."""
     try:
         arguments = json.dumps(json.loads(call.arguments or "{}"), sort_keys=True)
     except (ValueError, RecursionError):
         arguments = call.arguments
-    return f"{call.name} {' '.join(arguments.casefold().split())}"
+    return f"{call.name} {arguments}"

@@ -24,7 +24,7 @@ from agentinfer.tools import ToolSet, Workspace
 from agentinfer.transcript import Message, View
 from agentinfer.usage import Usage
 
-__all__ = ["Feedback", "Run", "RunResult", "StopReason"]
+__all__ = ["DUMP_VERSION", "Feedback", "Run", "RunResult", "StopReason"]
 
 T = TypeVar("T")
 State = TypeVar("State", bound=BaseModel)
@@ -43,6 +43,10 @@ StopReason = Literal[
 ]
 """Why a run ended: with an answer of its own accord; at a limit; since it repeated itself or could not be read; since
 its answer never fitted `output_type`; since a model failed for good; or since it was cancelled."""
+
+
+DUMP_VERSION = 1
+"""The version of what `Run.dump` gives."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +73,6 @@ class Run:
         tools: ToolSet,
         limits: Limits,
         ledger: Ledger,
-        workspace: Workspace,
         session: str | None,
         tenant: str | None,
         resume: Mapping[str, Any] | None,
@@ -80,7 +83,8 @@ class Run:
         self.model = model
         self.tools = tools
         self.limits = limits
-        self.workspace = workspace
+        self.workspace = Workspace()
+        """Where results too long to show are kept whole."""
         self.session = session
         self.tenant = tenant
         self.events: list[Event] = []
@@ -92,7 +96,7 @@ class Run:
         """Steps that plug-ins stopped at work; they count, and have no result."""
         self.transcript = View()
         """Everything that happened, whole."""
-        self.calls = Calls(ledger, trunk=self.id, emit=self.emit)
+        self.calls = Calls(ledger, trunk=self.id, emit=self.emit, priced=limits.cost is not None)
         self.tasks = Tasks(lambda name, error: self.plugin_failed(name, "background", error))
         self.listeners: list[Callable[[Run, Feedback], Awaitable[None]]] = []
         self.started = time.monotonic()
@@ -248,7 +252,7 @@ class Run:
     def dump(self) -> dict[str, Any]:
         """The run as JSON-able data, for `agent.run(resume=...)`. Work in flight is not in it."""
         return {
-            "version": 1,
+            "version": DUMP_VERSION,
             "id": self.id,
             "question": self.question,
             "session": self.session,

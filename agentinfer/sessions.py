@@ -4,10 +4,11 @@ import asyncio
 import itertools
 import weakref
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from agentinfer.tools import Workspace
 from agentinfer.transcript import View
 
 __all__ = ["Sessions"]
@@ -20,6 +21,7 @@ Key = tuple[str | None, str]
 class _Session:
     transcript: View = field(default_factory=View)
     view: View = field(default_factory=View)
+    workspace: Workspace | None = None
     runs: int = 0
     """At work or waiting."""
     locks: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = field(
@@ -64,6 +66,13 @@ class Sessions:
         """The transcript and the view so far."""
         entry = self._sessions.get((tenant, session)) or _Session()
         return entry.transcript, entry.view
+
+    def workspace(self, tenant: str | None, session: str, make: Callable[[], Workspace]) -> Workspace:
+        """The session's own workspace: what one run kept, the next can read."""
+        entry = self._sessions.setdefault((tenant, session), _Session())
+        if entry.workspace is None:
+            entry.workspace = make()
+        return entry.workspace
 
     def save(self, tenant: str | None, session: str, transcript: View, view: View) -> None:
         """Remember where a run has left them."""

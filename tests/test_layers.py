@@ -22,7 +22,7 @@ LAYERS = [
     {"step"},
     {"run"},
     {"sessions", "_act", "_words", "_stream"},
-    {"_steps"},
+    {"_steps", "_bind"},
     {"_loop"},
     {"agent"},
 ]

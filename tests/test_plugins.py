@@ -208,7 +208,7 @@ async def test_hanging_in_unbind_is_bounded(monkeypatch: pytest.MonkeyPatch) -> 
             yield Middleware()
             await asyncio.Event().wait()
 
-    monkeypatch.setattr("agentinfer.agent.LEAVE_SECONDS", 0.01)
+    monkeypatch.setattr("agentinfer._bind.LEAVE_SECONDS", 0.01)
     result = await agent_with(Hangs()).run("q")
     assert result.answer == "done"
     assert failures(result)[0][0] == "unbind"

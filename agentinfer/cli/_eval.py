@@ -130,8 +130,7 @@ async def _run(arguments: argparse.Namespace, questions: list["Question"], view:
             await stack.enter_async_context(model)
         summaries = {}
         for name, setup in setups.items():
-            label = name if arguments.mode == "agent" else f"{name}, {arguments.mode}"
-            view.begin(label)
+            view.begin(label := _label(name, arguments))
             records = await evaluate(
                 functools.partial(_agent, arguments, setup, corpus),
                 questions,
@@ -144,6 +143,7 @@ async def _run(arguments: argparse.Namespace, questions: list["Question"], view:
                 limit=arguments.limit,
                 settings={
                     "mode": arguments.mode,
+                    "replayed": arguments.replay is not None,
                     "endpoint": setup.model.endpoint,
                     "config": chosen[name].model_dump(mode="json", exclude_none=True, exclude={"name"}),
                     "corpus": None if corpus is None else {"file": corpus.path.name, "documents": len(corpus)},
@@ -169,6 +169,12 @@ def _configs(given: list[str]) -> tuple["Config", dict[str, "Config"]]:
     if missing:
         print(f"skipped, since not installed: {', '.join(missing)}", file=sys.stderr)
     return base, chosen
+
+
+def _label(name: str, arguments: argparse.Namespace) -> str:
+    """What a configuration is called in tables; the seconds of a replay are not those of a model."""
+    mode = [] if arguments.mode == "agent" else [arguments.mode]
+    return ", ".join([name, *mode, *([] if arguments.replay is None else ["replayed"])])
 
 
 def _agent(arguments: argparse.Namespace, setup: "Setup", corpus: "Corpus | None") -> Agent:

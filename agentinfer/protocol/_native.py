@@ -17,9 +17,9 @@ class NativeProtocol:
     name = "native"
 
     def preamble(self, tools: ToolSet, output: Output[Any] | None) -> str:
-        """Nothing: the endpoint tells the model of its tools."""
-        del tools, output
-        return ""
+        """The form of the answer; of its tools the endpoint tells the model."""
+        del tools
+        return f"Give your final answer as JSON that fits this schema: {output.schema_text}" if output else ""
 
     def wishes(self, tools: ToolSet, output: Output[Any] | None, choice: ToolChoice) -> Wishes:
         """The tools stay in every request, also when none may be called: taking them away would break the prefix."""

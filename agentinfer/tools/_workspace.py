@@ -1,6 +1,7 @@
 """Where a run keeps texts that are too long to show to the model."""
 
 import itertools
+import re
 import shutil
 import tempfile
 import threading
@@ -11,22 +12,25 @@ from agentinfer.errors import ToolError
 
 __all__ = ["Workspace"]
 
+_NAME = re.compile(r"result-(\d+)\.(txt|bin)$")
+
 
 class Workspace:
     """A run's folder of kept texts, each under a handle such as `result-1`.
 
     Args:
-        directory: Where to keep them; made when the first text comes, and left in place. Without one a temporary
-            folder is made, which goes when the workspace is no longer used.
+        directory: Where to keep them; made when the first text comes, and left in place. Texts that an earlier
+            workspace kept there are found again. Without one a temporary folder is made, which goes when the
+            workspace is no longer used.
     """
 
     def __init__(self, directory: Path | None = None) -> None:
         self._directory = directory
-        self._temporary = directory is None
         self._kept: dict[str, Path] = {}
         self._numbers = itertools.count(1)
+        self._opened = False
         self._opening = threading.Lock()
-        """Held while the folder is made: sync tools keep their results from threads."""
+        """Held while the folder is opened: texts come from several threads."""
 
     def keep(self, content: bytes, *, suffix: str = ".txt") -> str:
         """Keep a text, and return its handle. Touches the disk: call it off the event loop.
@@ -34,8 +38,9 @@ class Workspace:
         Raises:
             OSError: The disk is full, or the folder cannot be written.
         """
+        directory = self._open()
         handle = f"result-{next(self._numbers)}"
-        path = self._open() / (handle + suffix)
+        path = directory / (handle + suffix)
         try:
             path.write_bytes(content)
         except OSError:
@@ -50,6 +55,8 @@ class Workspace:
         Raises:
             ToolError: There is no such handle, or the text is gone.
         """
+        if self._directory is not None and self._directory.is_dir():
+            self._open()
         path = self._kept.get(handle)
         if path is None:
             known = ", ".join(self._kept) or "none"
@@ -74,6 +81,14 @@ class Workspace:
             if self._directory is None:
                 self._directory = Path(tempfile.mkdtemp(prefix="agentinfer-"))
                 weakref.finalize(self, shutil.rmtree, self._directory, ignore_errors=True)
-            elif not self._temporary:
+            elif not self._opened:
                 self._directory.mkdir(parents=True, exist_ok=True)
+                self._find_kept(self._directory)
+            self._opened = True
             return self._directory
+
+    def _find_kept(self, directory: Path) -> None:
+        """Know the texts of an earlier workspace, and give no handle twice."""
+        found = {int(name[1]): path for path in directory.iterdir() if (name := _NAME.match(path.name))}
+        self._kept = {f"result-{number}": found[number] for number in sorted(found)}
+        self._numbers = itertools.count(max(found, default=0) + 1)
