@@ -8,7 +8,7 @@ from itertools import islice
 
 from agentinfer.corpus._text import is_cjk
 
-WIDTH = 300
+WIDTH = 500
 _MAX_MATCHES = 5_000
 _BORDER = re.compile(r"(?<=[.!?])\s+|[。！？]|\n+")
 

@@ -19,6 +19,9 @@ __all__ = ["JsonProtocol"]
 ANSWER = "final_answer"
 """The action that ends the run."""
 
+_NEXT = f"If you can answer the question now, use {ANSWER}; else take the next step."
+"""Said after every result: small models tend to go on searching when they have what they need."""
+
 _HOW_TO = """\
 You work in steps. Every reply is one JSON object and nothing else:
 {"thought": "what you know and what you need next", "action": "one of the actions", "input": {its arguments}}
@@ -56,7 +59,7 @@ class JsonProtocol:
     def wire(self, message: Message) -> dict[str, Any]:
         """Results are told by the user; actions are written as the model would write them."""
         if message.role == "tool":
-            return {"role": "user", "content": f"Result of {message.name}:\n{message.content}"}
+            return {"role": "user", "content": f"Result of {message.name}:\n{message.content}\n\n{_NEXT}"}
         content = message.content
         if message.role == "assistant":
             content = message.raw if message.protocol == self.name and message.raw else _as_written(message)

@@ -1,12 +1,17 @@
 """What of a page a model is shown: its readable text, with numbered links."""
 
+import contextlib
+import json
+import os
 import re
+import subprocess
+import sys
 import threading
 from typing import Literal
 
 from agentinfer.errors import ToolError
 
-__all__ = ["Reader", "readable"]
+__all__ = ["Reader", "read", "readable"]
 
 Reader = Literal["auto", "plain", "trafilatura"]
 """How the text of an HTML page is found; `auto` is trafilatura where it is installed."""
@@ -14,7 +19,10 @@ Reader = Literal["auto", "plain", "trafilatura"]
 LINKS = 60
 """How many links of a page are listed."""
 AT_ONCE = 4
-"""How many pages are read at the same time: what reads a page cannot be stopped, so they must not pile up."""
+"""How many pages are read at the same time."""
+SMALL_CHARS = 64_000
+SMALL_TAGS = 4_000
+"""Up to here even a page made for it takes a parser only seconds."""
 
 _OPEN, _CLOSE = "\ue010", "\ue011"
 """Stand for the brackets of a link's number until it is known which links are left."""
@@ -27,23 +35,51 @@ _slots = threading.BoundedSemaphore(AT_ONCE)
 def readable(html: str, base: str, reader: Reader, seconds: float) -> tuple[str, str]:
     """The title and the text of a page, its links listed at the end. Blocks: call it in a thread.
 
+    A page can be made so that reading it takes minutes, and a parser cannot be stopped. Large pages are therefore
+    read in a process of their own, which can.
+
     Args:
         html: The page.
         base: Its URL.
         reader: How to find the text.
-        seconds: How long to wait while other pages are read.
+        seconds: How long it may take.
 
     Raises:
-        ToolError: Other pages are being read all that time.
+        ToolError: It cannot be read, or not in that time.
     """
     if not _slots.acquire(timeout=seconds):
         raise ToolError("Too many pages are being read at the moment")
     try:
-        marked, urls = _mark_links(_CONTROLS.sub(" ", html), base)
-        title, text = _read(marked, reader)
-        return _MARK.sub("", title), _list_links(text, urls)
+        if len(html) <= SMALL_CHARS and html.count("<") <= SMALL_TAGS:
+            return read(html, base, reader)
+        return _read_apart(html, base, reader, seconds)
     finally:
         _slots.release()
+
+
+def _read_apart(html: str, base: str, reader: Reader, seconds: float) -> tuple[str, str]:
+    """What `read` gives, from a process of its own, which sees nothing of this one's environment."""
+    try:
+        done = subprocess.run(  # noqa: S603 - this very interpreter
+            [sys.executable, "-m", "agentinfer.web._page"],
+            input=json.dumps([html, base, reader, seconds]).encode(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=seconds,
+            env={"PYTHONPATH": os.pathsep.join(sys.path)},
+            check=True,
+        )
+        title, text = json.loads(done.stdout)
+    except (subprocess.SubprocessError, OSError, ValueError):
+        raise ToolError("The page is too large or too tangled to be read") from None
+    return title, text
+
+
+def read(html: str, base: str, reader: Reader) -> tuple[str, str]:
+    """What `readable` gives, however long it takes."""
+    marked, urls = _mark_links(_CONTROLS.sub(" ", html), base)
+    title, text = _read(marked, reader)
+    return _MARK.sub("", title), _list_links(text, urls)
 
 
 def _read(html: str, reader: Reader) -> tuple[str, str]:
@@ -91,3 +127,17 @@ def _list_links(text: str, urls: list[str]) -> str:
     if not numbers:
         return text
     return text + "\n\nLinks:\n" + "\n".join(f"[{shown}] {urls[index]}" for index, shown in numbers.items())
+
+
+def _main() -> None:
+    """The process that reads one large page."""
+    html, base, reader, seconds = json.load(sys.stdin.buffer)
+    with contextlib.suppress(ImportError):  # where there are no such limits, the parent's time-out has to do
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CPU, (int(seconds) + 1, int(seconds) + 2))
+    sys.stdout.write(json.dumps(read(html, base, reader)))
+
+
+if __name__ == "__main__":
+    _main()
