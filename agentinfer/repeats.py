@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from agentinfer.transcript import ToolCall
@@ -59,9 +60,14 @@ class Repeats:
 
 
 def _key(call: ToolCall) -> str:
+    return _key_of(call.name, call.arguments)
+
+
+@lru_cache(maxsize=1024)
+def _key_of(name: str, text: str) -> str:
     """Equal for calls that differ only in how their JSON is written."""
     try:
-        arguments = json.dumps(json.loads(call.arguments or "{}"), sort_keys=True)
+        arguments = json.dumps(json.loads(text or "{}"), sort_keys=True)
     except (ValueError, RecursionError):
-        arguments = call.arguments
-    return f"{call.name} {arguments}"
+        arguments = text
+    return f"{name} {arguments}"

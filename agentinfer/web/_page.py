@@ -60,8 +60,8 @@ def readable(html: str, base: str, reader: Reader, seconds: float) -> tuple[str,
 def _read_apart(html: str, base: str, reader: Reader, seconds: float) -> tuple[str, str]:
     """What `read` gives, from a process of its own, which sees nothing of this one's environment."""
     try:
-        done = subprocess.run(  # noqa: S603 - this very interpreter
-            [sys.executable, "-m", "agentinfer.web._page"],
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "agentinfer.web._page"],
             input=json.dumps([html, base, reader, seconds]).encode(),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-from agentinfer.corpus._snippet import snippet, term_pattern
+from agentinfer.corpus._snippet import WIDTH, snippet, term_pattern
 from agentinfer.corpus._text import query_terms
 
 FILLER = "Nothing of note stands in this sentence about the weather. "
@@ -18,7 +18,7 @@ def test_the_passage_with_the_terms_is_cut_at_sentences() -> None:
     assert "The capital of Chad is N'Djamena." in found
     assert found.startswith("Nothing")
     assert found.endswith("weather.")
-    assert 150 < len(found) <= 320
+    assert WIDTH / 2 < len(found) <= WIDTH + 20
 
 
 def test_terms_together_beat_one_term_often() -> None:
@@ -42,6 +42,6 @@ def test_without_a_match_it_is_the_beginning() -> None:
 
 def test_a_text_without_borders_is_cut_with_ellipses() -> None:
     found = cut("x" * 1_000 + " needle" + "y" * 1_000, "needley")
-    assert len(found) < 320
+    assert len(found) < WIDTH + 20
     assert found.endswith("…")
     assert cut("", "x") == ""
