@@ -86,7 +86,8 @@ class Loop:
     async def __call__(self) -> Outcome:
         """Step until there is an answer, or nothing left to spend."""
         while True:
-            verdict = judge(self._run.limits, self._run.spent(), self._forecast())
+            spent = self._run.spent()
+            verdict = judge(self._run.limits, spent, self._forecast())
             if verdict.action == "stop":
                 assert verdict.limit is not None
                 self._run.emit(LimitReached(limit=verdict.limit, answer_kept=False))
@@ -95,18 +96,18 @@ class Loop:
                 assert verdict.limit is not None
                 self._run.emit(LimitReached(limit=verdict.limit, answer_kept=True))
                 self._forced = verdict.limit
-            outcome = await self._next()
+            outcome = await self._next(spent.steps + 1)
             if outcome is not None:
                 return outcome
 
-    async def _next(self) -> Outcome | None:
+    async def _next(self, index: int) -> Outcome | None:
         """One step, and what it means for the run."""
         run = self._run
         if self._forced and not self._told:
             self._told = True
             run.append(Message.user(words.answer_now(self._forced)))
         request = StepRequest(
-            index=run.spent().steps + 1,
+            index=index,
             model=run.model,
             view=run.view,
             tools=run.tools,
