@@ -24,10 +24,10 @@ SMALL_CHARS = 64_000
 SMALL_TAGS = 4_000
 """Up to here even a page made for it takes a parser only seconds."""
 
-_OPEN, _CLOSE = "\ue010", "\ue011"
-"""Stand for the brackets of a link's number until it is known which links are left."""
+_OPEN, _CLOSE = "⸨", "⸩"
+"""Brackets that hardly any page has: around a link's number until it is known which links are left in the text."""
 _MARK = re.compile(f" ?{_OPEN}([0-9]{{1,6}}){_CLOSE}")
-_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ue010\ue011]")
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f⸨⸩]")
 
 _slots = threading.BoundedSemaphore(AT_ONCE)
 
@@ -91,7 +91,9 @@ def _read(html: str, reader: Reader) -> tuple[str, str]:
     try:
         import trafilatura
     except ImportError:
-        return title, text
+        if reader == "auto":
+            return title, text
+        raise ToolError("The page cannot be read: trafilatura is not properly installed") from None
     return title, trafilatura.extract(html, include_comments=False, favor_recall=True) or text
 
 
@@ -108,7 +110,8 @@ def _mark_links(html: str, base: str) -> tuple[str, list[str]]:
             url = root.join((node.attributes.get("href") or "").strip()).copy_with(fragment=None)
         except (httpx.InvalidURL, ValueError):
             continue
-        if url.scheme in ("http", "https") and url.host and url != root and len(str(url)) <= 500:
+        host = url.raw_host
+        if url.scheme in ("http", "https") and host and b"%" not in host and url != root and len(str(url)) <= 500:
             node.insert_child(f" {_OPEN}{urls.setdefault(str(url), len(urls))}{_CLOSE}")
     return page.html or "", list(urls)
 

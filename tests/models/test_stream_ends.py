@@ -8,7 +8,7 @@ import pytest
 
 from agentinfer.models import Model, Timeouts
 
-from ._ask import asking
+from ._ask import Transport, asking
 
 EVENTS = [
     {"choices": [{"delta": {"content": "Hi"}}]},
@@ -22,7 +22,9 @@ def chunk(data: bytes) -> bytes:
     return f"{len(data):x}\r\n".encode() + data + b"\r\n"
 
 
-async def served(ending: Ending, transport: str, calls: int, end_seconds: float, patch: pytest.MonkeyPatch) -> int:
+async def served(
+    ending: Ending, transport: Transport, calls: int, end_seconds: float, patch: pytest.MonkeyPatch
+) -> int:
     """Ask a server that ends its streams in this way; how many connections it saw."""
     patch.setattr("agentinfer.models._http.END_SECONDS", end_seconds)
     patch.setattr("agentinfer.models._aiohttp.END_SECONDS", end_seconds)
@@ -49,7 +51,7 @@ async def served(ending: Ending, transport: str, calls: int, end_seconds: float,
     async with (
         server,
         Model("m", base_url=f"http://127.0.0.1:{port}/v1", transport=transport, timeouts=Timeouts(call=20)) as model,
-    ):  # type: ignore[arg-type]
+    ):
         for _ in range(calls):
             assert (await model.complete(asking(model, "Hello"))).text == "Hi"
     return connections
@@ -57,7 +59,7 @@ async def served(ending: Ending, transport: str, calls: int, end_seconds: float,
 
 @pytest.mark.parametrize("transport", ["httpx", "aiohttp"])
 async def test_an_end_that_comes_late_leaves_the_connection_usable(
-    transport: str, monkeypatch: pytest.MonkeyPatch
+    transport: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def late(writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(0)  # a packet of its own
@@ -69,7 +71,7 @@ async def test_an_end_that_comes_late_leaves_the_connection_usable(
 
 @pytest.mark.parametrize("transport", ["httpx", "aiohttp"])
 async def test_an_end_that_never_comes_costs_the_connection_and_little_time(
-    transport: str, monkeypatch: pytest.MonkeyPatch
+    transport: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def never(writer: asyncio.StreamWriter) -> None:
         del writer
