@@ -102,7 +102,7 @@ class Steps:
                 if result.call.id not in self._told:  # stopped before it had one
                     self._tell(result)
             if message.content or message.tool_calls:
-                run.append(message, *(result.message() for result in results))
+                run.append(message, *(result.message(run.nonce) for result in results))
         acted = time.perf_counter()
         for result in results:
             if result.outcome == "ok":

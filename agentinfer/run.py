@@ -20,7 +20,7 @@ from agentinfer.models import Completion, Model, ModelRequest, Sampling
 from agentinfer.output import Output
 from agentinfer.protocol import ToolChoice
 from agentinfer.step import StepResult
-from agentinfer.tools import ToolSet, Workspace
+from agentinfer.tools import ToolSet, Workspace, fence_nonce
 from agentinfer.transcript import Message, View
 from agentinfer.usage import Usage
 
@@ -80,6 +80,8 @@ class Run:
     ) -> None:
         self.id: str = resume["id"] if resume else uuid.uuid4().hex
         self.question = question
+        self.nonce = fence_nonce(question)
+        """Marks the fences around what strangers wrote; the same for the same question, so that prefixes last."""
         self.model = model
         self.tools = tools
         self.limits = limits

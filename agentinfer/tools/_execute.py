@@ -14,6 +14,7 @@ from pydantic_core import to_json
 from agentinfer._threads import run_in_thread
 from agentinfer.errors import ToolError
 from agentinfer.tools._context import ToolContext
+from agentinfer.tools._fence import fence
 from agentinfer.tools._tool import ArgumentsError, Tool, ToolSet
 from agentinfer.transcript import Message, ToolCall, Trust
 
@@ -36,11 +37,14 @@ class ToolResult:
     handle: str | None = None
     """The handle of the full text in the run's workspace, where `content` is only a part of it."""
     trust: Trust = "data"
+    fenced: bool = False
+    """Whether the history holds the content between two lines that mark it as material."""
     seconds: float = 0.0
 
-    def message(self) -> Message:
-        """This result as an entry of the history."""
-        return Message.tool(self.call, self.content, trust=self.trust)
+    def message(self, nonce: str = "") -> Message:
+        """This result as an entry of the history, fenced with the run's nonce where it has to be."""
+        fenced = self.fenced and nonce and self.trust == "data"
+        return Message.tool(self.call, fence(self.content, nonce) if fenced else self.content, trust=self.trust)
 
 
 class ResourceLocks:
@@ -101,7 +105,14 @@ async def execute(tools: ToolSet, call: ToolCall, context: ToolContext, locks: R
     if len(text) > tool.max_chars or suffix != ".txt":
         text, handle = await _cap(tool, text, suffix, value, context)
     return ToolResult(
-        call=call, content=text, outcome=outcome, value=value, handle=handle, trust=tool.trust, seconds=seconds
+        call=call,
+        content=text,
+        outcome=outcome,
+        value=value,
+        handle=handle,
+        trust=tool.trust,
+        fenced=tool.fenced,
+        seconds=seconds,
     )
 
 

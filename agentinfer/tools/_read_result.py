@@ -29,4 +29,4 @@ async def _read_result(handle: str, context: ToolContext, start: int = 0) -> str
 @cache
 def read_result() -> Tool:
     """The tool, made when it is first needed."""
-    return tool(name="read_result", max_chars=PIECE + 100, bounded=True)(_read_result)
+    return tool(name="read_result", max_chars=PIECE + 100, bounded=True, fenced=True)(_read_result)

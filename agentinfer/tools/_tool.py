@@ -47,6 +47,8 @@ class Tool:
     """Whether results are short by construction, so that no way to read on is needed."""
     trust: Trust = "data"
     """Whether results are material, or may tell the model what to do."""
+    fenced: bool = False
+    """Whether results that are material are shown between two lines that say so: for what strangers wrote."""
     render: Callable[[Any], str] | None = None
     """How what the function returns becomes text; strings as they are and all else as JSON unless given."""
     arguments_model: type[BaseModel]
@@ -105,6 +107,7 @@ def tool(
     repeatable: bool = False,
     bounded: bool = False,
     trust: Trust = "data",
+    fenced: bool = False,
     render: Callable[[Any], str] | None = None,
 ) -> Callable[[Callable[..., Any]], Tool]: ...
 def tool(
@@ -119,6 +122,7 @@ def tool(
     repeatable: bool = False,
     bounded: bool = False,
     trust: Trust = "data",
+    fenced: bool = False,
     render: Callable[[Any], str] | None = None,
 ) -> Tool | Callable[[Callable[..., Any]], Tool]:
     """Make a tool of a function, sync or async.
@@ -137,6 +141,7 @@ def tool(
         repeatable: Whether the very same call can be worth making again.
         bounded: Whether results are short by construction.
         trust: `data` unless what the tool returns may tell the model what to do.
+        fenced: Whether the model is shown results between two lines that mark them as material.
         render: How what the function returns becomes text.
 
     Raises:
@@ -161,6 +166,7 @@ def tool(
             repeatable=repeatable,
             bounded=bounded,
             trust=trust,
+            fenced=fenced,
             render=render,
             arguments_model=model,
             context_parameter=context_parameter,

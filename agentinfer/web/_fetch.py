@@ -89,7 +89,7 @@ def fetch_page(
         """
         return await fetcher.fetch(url)
 
-    return tool(timeout=seconds + 5, max_chars=max_chars, render=_show)(fetch_page)
+    return tool(timeout=seconds + 5, max_chars=max_chars, fenced=True, render=_show)(fetch_page)
 
 
 def _show(page: Page) -> str:

@@ -30,7 +30,7 @@ def web_search(provider: SearchProvider, *, top_k: int = 5) -> Tool:
             raise ToolError("The query is empty")
         return (await provider.search(query, top_k))[:top_k]
 
-    return tool(bounded=True, timeout=30, render=_show_hits)(web_search)
+    return tool(bounded=True, fenced=True, timeout=30, render=_show_hits)(web_search)
 
 
 def _show_hits(hits: Sequence[WebHit]) -> str:
