@@ -120,8 +120,11 @@ class Loop:
         self._set_deadline()
         watch = asyncio.timeout_at(self._steps.deadline)
         try:
-            async with watch:
+            if self._steps.deadline is None:
                 result = await self._steps.make(request)
+            else:
+                async with watch:
+                    result = await self._steps.make(request)
         except TimeoutError:
             if not watch.expired():
                 raise

@@ -191,6 +191,8 @@ class Steps:
     async def _fit(self, results: list[ToolResult], request: StepRequest, completion: Completion) -> None:
         """Shorten results that would leave no room for an answer; their full texts are kept in the workspace."""
         run = self._run
+        if run.limits.tokens is None and run.limits.cost is None and request.model.context_window is None:
+            return
         room = result_room(
             run.limits,
             run.spent(),

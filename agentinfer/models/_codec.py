@@ -6,13 +6,15 @@ from collections.abc import Hashable
 from functools import lru_cache
 from typing import Any
 
+from pydantic_core import PydanticSerializationError, to_json
+
 from agentinfer.models._profile import Profile
 from agentinfer.models._request import ModelRequest, Sampling
 from agentinfer.output import Output
 from agentinfer.protocol import ActionProtocol, ToolChoice, Wishes
 from agentinfer.tokens import TokenCounter
 from agentinfer.tools import ToolSet
-from agentinfer.transcript import Encoded, Message
+from agentinfer.transcript import Message
 
 __all__ = ["WireCodec", "dumps", "request_body", "wishes_of"]
 
@@ -20,11 +22,20 @@ __all__ = ["WireCodec", "dumps", "request_body", "wishes_of"]
 class WireCodec:
     """Writes messages for one profile and protocol."""
 
-    def __init__(self, profile: Profile, protocol: ActionProtocol, counter: TokenCounter, preamble: str) -> None:
+    def __init__(
+        self,
+        profile: Profile,
+        protocol: ActionProtocol,
+        counter: TokenCounter,
+        tools: ToolSet,
+        output: Output[Any] | None,
+    ) -> None:
         self.profile = profile
         self.protocol = protocol
-        self.preamble = preamble
+        self.preamble = preamble = protocol.preamble(tools, output)
         self._counter = counter
+        self._tools = wishes_of(protocol, tools, output, "auto").tools or b""
+        self._tool_tokens: float | None = None
         marks = (profile.system, profile.late_system, profile.echo_reasoning, protocol.name, counter.name)
         self.key: Hashable = (*marks, hashlib.blake2b(preamble.encode(errors="replace"), digest_size=8).digest())
 
@@ -43,6 +54,13 @@ class WireCodec:
     def count(self, encoding: bytes) -> float:
         """Tokens of an encoding, before calibration."""
         return self._counter.count(encoding)
+
+    @property
+    def tool_tokens(self) -> float:
+        """Tokens of the tool list that requests carry, before calibration."""
+        if self._tool_tokens is None:
+            self._tool_tokens = self._counter.count(self._tools)
+        return self._tool_tokens
 
 
 @lru_cache(maxsize=256)
@@ -91,9 +109,9 @@ def _options(request: ModelRequest, sampling: Sampling, profile: Profile, *, str
     return options
 
 
-_encode_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-
-
 def dumps(value: Any) -> bytes:
     """Compact JSON as UTF-8; a lone surrogate, which no endpoint reads, becomes a question mark."""
-    return _encode_json(value).encode(errors="replace")
+    try:
+        return to_json(value)
+    except PydanticSerializationError:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")

@@ -24,7 +24,6 @@ from agentinfer.output import Output
 from agentinfer.protocol import PROTOCOLS, ActionProtocol, Wishes
 from agentinfer.tokens import TokenCounter, counter_for
 from agentinfer.tools import ToolSet
-from agentinfer.transcript import Encoded, Message, View
 from agentinfer.usage import Pricing
 
 if TYPE_CHECKING:
@@ -170,7 +169,7 @@ class Model:
         return self._codecs(tools, output)
 
     def _make_codec(self, tools: ToolSet, output: Output[Any] | None) -> WireCodec:
-        return WireCodec(self.profile, self.protocol, self.counter, self.protocol.preamble(tools, output))
+        return WireCodec(self.profile, self.protocol, self.counter, tools, output)
 
     def wishes(self, request: ModelRequest) -> Wishes:
         """What the model's protocol would like a request to carry."""

@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from agentinfer.output import Output
@@ -33,7 +32,7 @@ class Sampling:
     """Fields of the request that the runtime does not know of, such as `reasoning_effort`."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRequest:
     """One model call. Immutable: middleware changes it with `replace`. What follows from it is worked out once."""
 
@@ -54,34 +53,31 @@ class ModelRequest:
     """Text that the reply is expected to repeat; sent where the endpoint takes it."""
     deadline: float | None = None
     """The event loop's time at which the call must be over."""
+    codec: "WireCodec" = field(init=False, repr=False, compare=False)
+    """How its messages are written."""
+    encoded: Encoded = field(init=False, repr=False, compare=False)
+    """What it sends: bytes, token counts, hashes."""
 
-    def replace(self, **changes: Any) -> "ModelRequest":
-        """This request with some fields changed."""
-        return dataclasses.replace(self, **changes)
-
-    @cached_property
-    def codec(self) -> "WireCodec":
-        """How its messages are written."""
-        return self.model.codec(self.tools, self.output)
-
-    @cached_property
-    def encoded(self) -> Encoded:
-        """What it sends: bytes, token counts, hashes."""
-        view = self.view
-        if self.codec.preamble and not (len(view) and view[0].role == "system"):
+    def __post_init__(self) -> None:
+        codec, view = self.model.codec(self.tools, self.output), self.view
+        if codec.preamble and not (len(view) and view[0].role == "system"):
             view = View([Message.system(""), *view])
-        return view.encoded(self.codec)
+        object.__setattr__(self, "codec", codec)
+        object.__setattr__(self, "encoded", view.encoded(codec))
 
-    @cached_property
+    @property
     def raw_tokens(self) -> float:
         """The tokens of its prompt, tools included, before calibration."""
-        tools = self.model.wishes(self).tools
-        return self.encoded.tokens + (self.model.counter.count(tools) if tools else 0.0)
+        return self.encoded.tokens + self.codec.tool_tokens
 
     @property
     def tokens(self) -> int:
         """The tokens of its prompt, tools included: exact where the model's counter is, else a calibrated estimate."""
         return self.model.counter.calibrate(self.raw_tokens)
+
+    def replace(self, **changes: Any) -> "ModelRequest":
+        """This request with some fields changed."""
+        return dataclasses.replace(self, **changes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
