@@ -184,10 +184,10 @@ class Loop:
             self._last_words = self._take_last_words(result.message)
             if self._answer_tries >= ANSWER_TRIES:
                 return self._last_words
-        elif self._steps.repeats_itself:
-            self._force("repeated_calls")
         elif self._malformed >= MALFORMED_IN_A_ROW:
             self._force("malformed_replies")
+        elif self._steps.repeats_itself:
+            self._force("repeated_calls")
         return None
 
     def _take_answer(self, answer: str) -> Outcome | None:

@@ -147,7 +147,9 @@ class Steps:
             self.repeats_itself = True
         if response != "run":
             self._run.emit(Nudged(reason=f"repeated call of {call.name}"))
-            content = words.repeated(call.name, self._repeats.step_of(call))
+            content = words.repeated(
+                call.name, self._repeats.step_of(call), [n for n in self._run.tools if n != call.name]
+            )
             return self._tell(ToolResult(call=call, content=content, outcome="repeated", trust="instruction"))
         self._run.emit(ToolStarted(call=call))
         try:
@@ -162,6 +164,9 @@ class Steps:
             run_id=run.id, call_id=call.id, session=run.session, tenant=run.tenant, workspace=run.workspace
         )
         return await execute(run.tools, call, context, self._locks)
+
+    def _others(self, name: str) -> list[str]:
+        return [other for other in self._run.tools if other != name]
 
     async def _refuse(self, call: ToolCall) -> ToolResult:
         return self._tell(ToolResult(call=call, content=words.not_run(), outcome="cancelled", trust="instruction"))

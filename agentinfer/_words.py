@@ -1,5 +1,7 @@
 """What the runtime says to the model, all in one place."""
 
+from collections.abc import Iterable
+
 from agentinfer.output import Output
 from agentinfer.run import StopReason
 
@@ -20,12 +22,13 @@ def answer_now(reason: StopReason) -> str:
     return f"{_WHY.get(reason, '')} Give your final answer now, from what you have found. Do not call any more tools."
 
 
-def repeated(name: str, step: int | None) -> str:
+def repeated(name: str, step: int | None, others: Iterable[str]) -> str:
     """The result of a call that is not made again."""
     where = f"in step {step}" if step else "before"
+    instead = f"call {name} with other arguments, or {', '.join(others)}" if others else "use other arguments"
     return (
         f"You have made this very call of {name} {where}, and its result is above. It was not made again. "
-        "Try something else, or give your answer."
+        f"Do something else: {instead}; or give your answer."
     )
 
 

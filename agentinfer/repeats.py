@@ -19,8 +19,8 @@ class RepeatPolicy:
 
     nudge_at: int | None = 2
     """From which occurrence on a call that succeeded before is not made again, and the model is told so."""
-    force_at: int | None = 4
-    """From which occurrence of one call on the model has to answer."""
+    force_at: int | None = 3
+    """From which occurrence of one call on the model has to answer; one later where it has never succeeded."""
 
     def respond(self, occurrence: int, *, succeeded: bool) -> Response:
         """What to do about a call that occurs for the nth time.
@@ -29,7 +29,7 @@ class RepeatPolicy:
             occurrence: 1 for the first time.
             succeeded: Whether it has succeeded before; one that failed may be worth another try.
         """
-        if self.force_at is not None and occurrence >= self.force_at:
+        if self.force_at is not None and occurrence >= self.force_at + (not succeeded):
             return "force"
         if self.nudge_at is not None and occurrence >= self.nudge_at and succeeded:
             return "nudge"

@@ -10,13 +10,13 @@ from agentinfer.tools import corpus_tools
 __all__ = ["INSTRUCTIONS", "search_agent"]
 
 INSTRUCTIONS = """\
-You answer questions from a document collection, which you search.
-A question often needs several searches: find the first fact, then search for the next one with what you have found.
-For example, "When was the birthplace of the director of Jaws founded?" takes three: who directed Jaws, where that \
-person was born, when that town was founded.
-Search for names and facts, in a few words. Do not repeat a search that was made: change its words.
-Answer from what the documents say. When you know the answer, give it at once, as short as possible: \
-a name, a date, a number, yes or no."""
+You answer questions from a document collection, which you search. Each search finds one fact; what you found is what \
+you search for next. An example, for "Who is the wife of the director of Jaws?":
+search "Jaws film director", found: Steven Spielberg directed Jaws
+search "Steven Spielberg wife", found: he married Kate Capshaw
+answer "Kate Capshaw"
+Search for names and facts in a few words. Never make a search twice: change its words. Answer from what the \
+documents say, as shortly as possible: a name, a date, a number, yes or no."""
 
 
 def search_agent(model: Model, corpus: Corpus, **settings: Any) -> Agent:

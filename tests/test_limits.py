@@ -136,7 +136,7 @@ def test_repeating_more_is_never_answered_with_less(policy: RepeatPolicy, occurr
 
 
 def test_calls_that_differ_in_how_they_are_written_are_one_call() -> None:
-    repeats = Repeats(RepeatPolicy())
+    repeats = Repeats(RepeatPolicy(force_at=4))
     for position, arguments in enumerate(['{"q": "a", "n": 1}', '{"n":1,"q":"a"}', ' {"n": 1, "q": "a"}'], 1):
         call = ToolCall(str(position), "search", arguments)
         assert repeats.note(call) == ("run" if position == 1 else "nudge")

@@ -58,11 +58,13 @@ async def attempt_call(
                     break
                 delta = accumulator.add(chunk)
                 if accumulator.begun:
+                    now = loop.time()
                     if first_token is None:
                         first_token = time.perf_counter() - started
-                        patience = (model.timeouts.between_tokens if model.stream else None) or _FOR_EVER
-                        watch.reschedule(min(end, loop.time() + patience))
-                    elif (watch.when() or end) < min(end, (now := loop.time()) + patience):
+                        if model.stream:
+                            patience = model.timeouts.between_tokens or _FOR_EVER
+                            watch.reschedule(min(end, now + patience))
+                    elif (watch.when() or end) < min(end, now + patience):
                         # A tenth longer than needed: a new timer for every token costs too much.
                         watch.reschedule(min(end, now + 1.1 * patience))
                 if delta and on_delta:

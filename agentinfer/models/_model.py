@@ -134,7 +134,10 @@ class Model:
 
         window = (server or {}).get("context", LOCAL_CONTEXT)
         backend = LocalBackend(name, **{"context": window, **(server or {})})
-        return cls(name, **{"backend": backend, "profile": "local", "context_window": window, **settings})
+        # Small models keep to a form and to the facts best when they write what is likeliest.
+        sampling = Sampling(temperature=0.0)
+        defaults = {"backend": backend, "profile": "local", "context_window": window, "sampling": sampling}
+        return cls(name, **{**defaults, **settings})
 
     @property
     def endpoint(self) -> str:
