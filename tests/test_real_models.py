@@ -69,7 +69,7 @@ async def test_a_tool_is_called_by_json() -> None:
 
 
 async def test_tagged_text_is_understood() -> None:
-    """Given tools, this model answers from nowhere under tags; the form it keeps to."""
+    """Given tools, this model answers from nowhere under tags, so there are none here."""
     async with Model.local(LARGE, protocol="tagged") as model:
         result = await Agent(model).run("What is the capital of France?")
 

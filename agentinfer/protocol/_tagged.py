@@ -53,12 +53,12 @@ class TaggedProtocol:
         return {"role": message.role, "content": content}
 
     def read(self, raw: RawReply, tools: ToolSet, output: Output[Any] | None, choice: ToolChoice) -> Reply:
-        """Calls are the action, else the tagged text is the answer."""
+        """Calls are the action, else the tagged text is the answer; without tools any text is one."""
         del output
         text, calls = read_calls(raw.text) if tools and choice != "none" else (raw.text, ())
         answer = _ANSWER.search(text)
         problem = None
-        if not calls and not answer and choice != "none":
+        if tools and not calls and not answer and choice != "none":
             problem = "Your reply has neither a <tool_call> nor an <answer>. Write one of them."
         elif not calls and not (answer[1] if answer else text).strip():
             problem = "Your answer was empty."
