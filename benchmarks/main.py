@@ -43,8 +43,8 @@ BARE = Client("httpx loop", "agentinfer", "bare")
 BARE_STREAM = Client("httpx loop, streaming", "agentinfer", "bare", ("stream",))
 OURS = Client("agentinfer", "agentinfer", "agentinfer_agent")
 OURS_WHOLE = Client("agentinfer, stream=False", "agentinfer", "agentinfer_agent", ("whole",))
-OURS_AIOHTTP = Client("agentinfer, aiohttp", "agentinfer", "agentinfer_agent", ("aiohttp",))
-OURS_FASTEST = Client("agentinfer, aiohttp, stream=False", "agentinfer", "agentinfer_agent", ("aiohttp", "whole"))
+OURS_HTTPTOOLS = Client("agentinfer, httptools", "agentinfer", "agentinfer_agent", ("httptools",))
+OURS_FASTEST = Client("agentinfer, httptools, stream=False", "agentinfer", "agentinfer_agent", ("httptools", "whole"))
 OPENAI = Client("openai SDK loop", "peers", "openai_sdk")
 FRAMEWORKS = (
     Client("openai-agents", "peers", "openai_agents_agent", framework=True),
@@ -52,7 +52,7 @@ FRAMEWORKS = (
     Client("smolagents", "peers", "smolagents_agent", framework=True),
     Client("langgraph", "peers", "langgraph_agent", framework=True),
 )
-OURS_ALL = (OURS, OURS_WHOLE, OURS_AIOHTTP, OURS_FASTEST)
+OURS_ALL = (OURS, OURS_WHOLE, OURS_HTTPTOOLS, OURS_FASTEST)
 
 Samples = dict[str, list[float]]
 """The figure of each client, round by round."""
@@ -131,7 +131,7 @@ def run_steps(rounds: int, scale: float) -> dict[str, Any]:
     ratios = {
         "agentinfer / httpx loop, streaming": _ratios(samples, OURS, BARE_STREAM),
         "agentinfer, stream=False / httpx loop": _ratios(samples, OURS_WHOLE, BARE),
-        "agentinfer, aiohttp, stream=False / httpx loop": _ratios(samples, OURS_FASTEST, BARE),
+        "agentinfer, httptools, stream=False / httpx loop": _ratios(samples, OURS_FASTEST, BARE),
         "best framework / agentinfer": _against_best(samples, OURS),
         "best framework / agentinfer, stream=False": _against_best(samples, OURS_WHOLE),
     }
@@ -182,7 +182,7 @@ def run_memory(rounds: int, scale: float) -> dict[str, Any]:
     agents = max(round(1000 * scale), 10)
     with serving() as server:
         for _ in range(min(rounds, 3)):
-            for client in (BARE, OURS, OURS_AIOHTTP, *FRAMEWORKS):
+            for client in (BARE, OURS, OURS_HTTPTOOLS, *FRAMEWORKS):
                 figures = ask(client, mode="waiting", server=server, agents=agents)
                 _add(samples, client, figures["kib_per_agent"])
     title = f"Resident memory per agent, {agents} agents waiting for a reply (KiB)"
@@ -252,7 +252,7 @@ def _versions() -> dict[str, str]:
     """What is compared, with versions."""
     code = (
         "import json, importlib.metadata as m; print(json.dumps({d.name: d.version for d in m.distributions() if d.name"
-        " in ('agentinfer', 'httpx', 'aiohttp', 'pydantic', 'sniffio', 'openai', 'openai-agents', 'pydantic-ai-slim',"
+        " in ('agentinfer', 'httpx', 'httptools', 'pydantic', 'sniffio', 'openai', 'openai-agents', 'pydantic-ai-slim',"
         " 'smolagents', 'langgraph', 'langchain-openai')}))"
     )
     versions: dict[str, str] = {}

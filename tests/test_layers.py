@@ -74,7 +74,7 @@ def test_every_layer_is_there() -> None:
 
 
 def test_importing_loads_nothing_heavy() -> None:
-    heavy = ["openai", "httpx", "tiktoken", "aiohttp", "json_repair", "numpy"]
+    heavy = ["openai", "httpx", "tiktoken", "httptools", "json_repair", "numpy"]
     program = f"import sys, agentinfer; print([name for name in {heavy} if name in sys.modules])"
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
     assert ended.stdout == "[]\n"

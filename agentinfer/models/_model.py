@@ -59,7 +59,7 @@ class Model:
         stream: Whether replies are streamed. Streaming finds stalls early and keeps what arrived before a failure;
             `False` costs the least CPU.
         headers: Further headers of every request.
-        transport: `httpx`, `aiohttp` (the fastest; needs the extra `fast`), or an httpx transport of your own.
+        transport: `httpx`, `httptools` (the fastest; needs the extra `fast`), or an httpx transport of your own.
         counter: Counts tokens; the best one that needs no network unless given.
 
     Raises:
@@ -84,7 +84,7 @@ class Model:
         max_concurrency: int | None = None,
         stream: bool = True,
         headers: Mapping[str, str] | None = None,
-        transport: "Literal['httpx', 'aiohttp'] | httpx.AsyncBaseTransport" = "httpx",
+        transport: "Literal['httpx', 'httptools'] | httpx.AsyncBaseTransport" = "httpx",
         counter: TokenCounter | None = None,
     ) -> None:
         self.name = name
@@ -227,7 +227,7 @@ def _backend_of(
     api_key: str | None,
     client: "openai.AsyncOpenAI | None",
     headers: Mapping[str, str] | None,
-    transport: "Literal['httpx', 'aiohttp'] | httpx.AsyncBaseTransport",
+    transport: "Literal['httpx', 'httptools'] | httpx.AsyncBaseTransport",
 ) -> Backend:
     if client is not None:
         if api_key or headers:
@@ -236,14 +236,14 @@ def _backend_of(
 
         return SdkBackend(client)
     address = Address(base_url or "", api_key=api_key, headers=headers)
-    if transport == "aiohttp":
-        from agentinfer.models._aiohttp import AiohttpBackend
+    if transport == "httptools":
+        from agentinfer.models._httptools import HttptoolsBackend
 
-        return AiohttpBackend(address)
+        return HttptoolsBackend(address)
     from agentinfer.models._http import HttpBackend
 
     if isinstance(transport, str) and transport != "httpx":
-        raise UserError(f"There is no transport {transport!r}: httpx or aiohttp")
+        raise UserError(f"There is no transport {transport!r}: httpx or httptools")
     return HttpBackend(address, transport=None if isinstance(transport, str) else transport)
 
 

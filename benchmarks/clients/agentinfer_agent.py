@@ -1,4 +1,4 @@
-"""agentinfer, with the model's settings on the command line: `whole` does not stream, `aiohttp` is the transport."""
+"""agentinfer, with the model's settings on the command line: `whole` does not stream, `httptools` is the transport."""
 
 import sys
 from collections.abc import AsyncIterator
@@ -16,7 +16,7 @@ async def lookup(record: int) -> str:
 
 @asynccontextmanager
 async def opened(base_url: str) -> AsyncIterator[Ask]:
-    transport: Literal["httpx", "aiohttp"] = "aiohttp" if "aiohttp" in sys.argv[2:] else "httpx"
+    transport: Literal["httpx", "httptools"] = "httptools" if "httptools" in sys.argv[2:] else "httpx"
     model = Model("scripted", base_url=base_url, stream="whole" not in sys.argv[2:], transport=transport)
     async with Agent(model, tools=[lookup], instructions=INSTRUCTIONS, limits=Limits(steps=1000)) as agent:
 

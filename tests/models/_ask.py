@@ -8,8 +8,8 @@ from agentinfer.transcript import Message, View
 
 ONCE = RetryPolicy(attempts=1)
 AT_ONCE = RetryPolicy(first_delay=0.0)
-Transport = Literal["httpx", "aiohttp"]
-TRANSPORTS: tuple[Transport, ...] = ("httpx", "aiohttp")
+Transport = Literal["httpx", "httptools"]
+TRANSPORTS: tuple[Transport, ...] = ("httpx", "httptools")
 
 
 def model_at(server: LoopbackServer, **settings: Any) -> Model:

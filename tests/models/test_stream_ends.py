@@ -26,8 +26,7 @@ async def served(
     ending: Ending, transport: Transport, calls: int, end_seconds: float, patch: pytest.MonkeyPatch
 ) -> int:
     """Ask a server that ends its streams in this way; how many connections it saw."""
-    patch.setattr("agentinfer.models._http.END_SECONDS", end_seconds)
-    patch.setattr("agentinfer.models._aiohttp.END_SECONDS", end_seconds)
+    patch.setattr("agentinfer.models._answer.END_SECONDS", end_seconds)
     connections = 0
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -57,7 +56,7 @@ async def served(
     return connections
 
 
-@pytest.mark.parametrize("transport", ["httpx", "aiohttp"])
+@pytest.mark.parametrize("transport", ["httpx", "httptools"])
 async def test_an_end_that_comes_late_leaves_the_connection_usable(
     transport: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -69,7 +68,7 @@ async def test_an_end_that_comes_late_leaves_the_connection_usable(
     assert await served(late, transport, 3, 10.0, monkeypatch) == 1
 
 
-@pytest.mark.parametrize("transport", ["httpx", "aiohttp"])
+@pytest.mark.parametrize("transport", ["httpx", "httptools"])
 async def test_an_end_that_never_comes_costs_the_connection_and_little_time(
     transport: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
