@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 
 from agentinfer.errors import CallTimeout
 from agentinfer.models._backend import Connection
@@ -41,8 +41,7 @@ class Session:
             stack, self._stack = self._stack, AsyncExitStack()
             await stack.aclose()
 
-    @asynccontextmanager
-    async def turn(self, deadline: float | None) -> AsyncIterator[Connection]:
+    def turn(self, deadline: float | None) -> AbstractAsyncContextManager[Connection]:
         """The connection, when it is this call's turn.
 
         Args:
@@ -53,14 +52,19 @@ class Session:
         """
         assert self._connection is not None
         if self._turns is None:
-            yield self._connection
-            return
+            return nullcontext(self._connection)
+        return self._wait(self._turns, self._connection, deadline)
+
+    @asynccontextmanager
+    async def _wait(
+        self, turns: asyncio.Semaphore, connection: Connection, deadline: float | None
+    ) -> AsyncIterator[Connection]:
         try:
             async with asyncio.timeout_at(deadline):
-                await self._turns.acquire()
+                await turns.acquire()
         except TimeoutError:
             raise CallTimeout("The call had no turn before its deadline", phase="call") from None
         try:
-            yield self._connection
+            yield connection
         finally:
-            self._turns.release()
+            turns.release()
