@@ -59,8 +59,8 @@ class Model:
         stream: Whether replies are streamed. Streaming finds stalls early and keeps what arrived before a failure;
             `False` costs the least CPU.
         headers: Further headers of every request.
-        transport: `httpx`, `httptools` (the fastest; needs the extra `fast`, knows no proxies), or an httpx transport of
-            your own.
+        transport: `httpx`, `httptools` (the fastest; needs the extra `fast`, knows no proxies), or an httpx transport
+            of your own.
         counter: Counts tokens; the best one that needs no network unless given.
 
     Raises:
