@@ -165,9 +165,6 @@ class Steps:
         )
         return await execute(run.tools, call, context, self._locks)
 
-    def _others(self, name: str) -> list[str]:
-        return [other for other in self._run.tools if other != name]
-
     async def _refuse(self, call: ToolCall) -> ToolResult:
         return self._tell(ToolResult(call=call, content=words.not_run(), outcome="cancelled", trust="instruction"))
 

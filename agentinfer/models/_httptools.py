@@ -20,6 +20,9 @@ except ImportError:
 
 __all__ = ["HttptoolsBackend"]
 
+MAX_PIECES = 256
+"""Pieces of a body that wait to be read before the endpoint is made to wait."""
+
 
 class HttptoolsBackend:
     """An endpoint reached by HTTP/1.1 on plain asyncio connections.
@@ -135,6 +138,7 @@ class _Wire(asyncio.Protocol):
         self._pieces.clear()
         self._has_head = self._complete = False
         self._parser = httptools.HttpResponseParser(self)
+        self._resume()  # the last answer may have been left with pieces unread
         self._transport.writelines([head, body])
 
     async def head(self) -> None:
@@ -150,10 +154,12 @@ class _Wire(asyncio.Protocol):
             if self._complete:
                 raise StopAsyncIteration
             await self._more()
-        assert self._transport is not None or self._pieces
+        self._resume()
+        return self._pieces.popleft()
+
+    def _resume(self) -> None:
         if self._transport is not None and not self._transport.is_reading():
             self._transport.resume_reading()
-        return self._pieces.popleft()
 
     async def _more(self) -> None:
         if self._error is not None:
@@ -223,7 +229,3 @@ class _Wire(asyncio.Protocol):
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
-
-
-MAX_PIECES = 256
-"""Pieces of a body that wait to be read before the endpoint is made to wait."""
