@@ -1,7 +1,7 @@
 """An agent: a model, its tools, and what wraps its steps."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -40,6 +40,9 @@ class Agent:
         model: Who is asked.
         tools: What the model may call: tools, or functions that become tools.
         instructions: What the model is told at the start.
+        examples: Messages that come before every question and show how to go about one (few-shot): questions, calls
+            with their results, answers. They are written as the model's protocol has it, and stay in the prefix that
+            endpoints cache.
         plugins: What wraps the steps, outermost first.
         limits: What one run may spend.
         sampling: How the model is to write; the model's own settings unless given.
@@ -57,6 +60,7 @@ class Agent:
         *,
         tools: Iterable[Tool | Callable[..., Any]] = (),
         instructions: str = "",
+        examples: Iterable[Message] = (),
         plugins: Iterable[Plugin] = (),
         limits: Limits | None = None,
         sampling: Sampling | None = None,
@@ -69,11 +73,13 @@ class Agent:
         self.model = model
         self.tools = _with_reader(ToolSet(tools))
         self.instructions = instructions
+        self.examples = tuple(examples)
         self.plugins = tuple(plugins)
         self.limits = limits or Limits()
         self.sampling = sampling
         self.repeats = repeats or RepeatPolicy()
         self.ledger = ledger or Ledger()
+        """What the endpoints have cached."""
         self._workspace = workspace
         self._locks = ResourceLocks()
         self._sessions = Sessions()
@@ -83,6 +89,7 @@ class Agent:
         for plugin in self.plugins:
             if not callable(getattr(plugin, "bind", None)):
                 raise UserError(f"{plugin!r} is no plug-in: it has no method bind(run)")
+        _check_examples(self.examples)
         self._check_limits(self.limits)
 
     async def __aenter__(self) -> Self:
@@ -109,7 +116,7 @@ class Agent:
         return sum((background.usage for background in self._backgrounds()), self._usage)
 
     async def drain(self) -> None:
-        """Wait for what plug-ins do in the background."""
+        """Wait for what plug-ins do in the background; `async with agent` does so at its end."""
         for background in self._backgrounds():
             await background.drain()
 
@@ -188,6 +195,9 @@ class Agent:
         """Answer a question, and give every event as it happens; the last one is `RunFinished` with the result.
 
         Leaving the loop early cancels the run (at once with `contextlib.aclosing`). The arguments are those of `run`.
+
+        Raises:
+            UserError: The arguments do not go together.
         """
         return stream_events(
             lambda on_event: self._run(
@@ -197,6 +207,10 @@ class Agent:
 
     def run_sync(self, question: str, **settings: Any) -> RunResult[Any]:
         """`run`, for scripts: owns its event loop, waits for background work, and closes what it opened.
+
+        Args:
+            question: What the user wants.
+            settings: Further arguments of `run`.
 
         Raises:
             UserError: There is a running event loop: use `await agent.run(...)` there.
@@ -332,8 +346,10 @@ class Agent:
         if session is not None:
             run.restore(*self._sessions.load(tenant, session))
         preamble = self.model.codec(self.tools, output).preamble
-        if not len(run.transcript) and (self.instructions or preamble):
-            run.append(Message.system(self.instructions))
+        if not len(run.transcript):
+            if self.instructions or preamble:
+                run.append(Message.system(self.instructions))
+            run.append(*self.examples)
         run.append(Message.user(question))
         return run
 
@@ -353,6 +369,14 @@ def _resumed(
     if dump.get("version") != DUMP_VERSION:
         raise UserError("resume= takes what run.dump() gave, of this version of the library")
     return question or dump["question"], session or dump["session"], tenant or dump["tenant"]
+
+
+def _check_examples(examples: Sequence[Message]) -> None:
+    """Endpoints refuse a history in which a call has no result, or a result no call."""
+    calls = [call.id for message in examples for call in message.tool_calls]
+    results = [message.tool_call_id for message in examples if message.role == "tool"]
+    if calls != results or len(set(calls)) < len(calls):
+        raise UserError(f"examples need one result for every call, in the same order: calls {calls}, results {results}")
 
 
 def _as_ours(error: BaseException) -> AgentInferError:

@@ -111,6 +111,7 @@ def describe(agent: Agent) -> dict[str, Any]:
             "pricing": _plain(model.pricing),
         },
         "instructions": agent.instructions,
+        "examples": [message.to_dict() for message in agent.examples],
         "tools": list(agent.tools),
         "tools_digest": agent.tools.digest.hex(),
         "plugins": [f"{type(plugin).__module__}:{type(plugin).__qualname__}" for plugin in agent.plugins],

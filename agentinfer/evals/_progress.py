@@ -19,6 +19,7 @@ class Progress:
     resumed: int
     """Those of `done` that were finished by earlier sessions."""
     solved: int
+    """Those of `done` that are solved."""
     tokens: int
     """Prompt and completion tokens of all questions done."""
     cost: float | None

@@ -39,6 +39,7 @@ class ModelShare:
     """What one model did in a run."""
 
     calls: int = 0
+    """Calls that gave a reply, plug-ins' calls included."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
 
@@ -79,6 +80,7 @@ class Record:
     """Reasoning included."""
     reasoning_tokens: int | None
     cost: float | None
+    """Money, in the currency of the model's pricing; `None` where a price is unknown."""
     models: Mapping[str, ModelShare]
     """What each model did, by its name."""
     waste: Waste

@@ -36,11 +36,11 @@ def retrieved(result: ToolResult) -> list[Retrieved]:
     """
     if result.outcome != "ok":
         return []
+    if isinstance(result.value, Sequence) and not isinstance(result.value, str | bytes):
+        return [_of(entry) for entry in result.value if isinstance(getattr(entry, "title", None), str)]
     if result.call.name == OPEN_TOOL:
         title, _, text = result.content.partition("\n")
         return [Retrieved(id=title, title=title, text=text, opened=True)]
-    if isinstance(result.value, Sequence) and not isinstance(result.value, str | bytes):
-        return [_of(entry) for entry in result.value if isinstance(getattr(entry, "title", None), str)]
     if result.call.name == SEARCH_TOOL:  # a plug-in may have kept the text of a result only
         return [Retrieved(id=found["id"], title=found["title"]) for found in _SHOWN_HIT.finditer(result.content)]
     return []

@@ -42,7 +42,9 @@ class Difficulty:
 
     questions: int
     accuracy: float
+    """The share of them that is solved, 0 to 1."""
     recall: float | None
+    """The mean over those whose supporting titles are known."""
     search_rounds: float
     """On average."""
 

@@ -32,8 +32,8 @@ def corpus_tools(corpus: "Corpus", *, top_k: int = 5) -> list[Tool]:
         """
         return await corpus.search(query, top_k)
 
-    @tool(bounded=True, max_chars=PAGE_CHARS + 500)
-    async def open_document(id: str, page: int = 1) -> str:  # noqa: A002 - the word the model sees
+    @tool(bounded=True, max_chars=PAGE_CHARS + 500, render=_show_page)
+    async def open_document(id: str, page: int = 1) -> str | Sequence["Hit"]:  # noqa: A002 - the word the model sees
         """Read a document in full.
 
         Args:
@@ -42,7 +42,9 @@ def corpus_tools(corpus: "Corpus", *, top_k: int = 5) -> list[Tool]:
         """
         try:
             document = await corpus.open(id)
-        except CorpusError as error:
+        except CorpusError as error:  # models make ids up, of the words they look for
+            if hits := await corpus.search(id, top_k):
+                return hits
             raise ToolError(str(error)) from None
         pages = max(1, -(-len(document.text) // PAGE_CHARS))
         if not 1 <= page <= pages:
@@ -51,6 +53,13 @@ def corpus_tools(corpus: "Corpus", *, top_k: int = 5) -> list[Tool]:
         return f"{document.title}\n{piece}" + (f"\n[page {page} of {pages}]" if pages > 1 else "")
 
     return [corpus_search, open_document]
+
+
+def _show_page(found: "str | Sequence[Hit]") -> str:
+    """The page, or what is there instead of it."""
+    if isinstance(found, str):
+        return found
+    return f"There is no such document. A search for those words finds:\n\n{_show_hits(found)}"
 
 
 def _show_hits(hits: Sequence["Hit"]) -> str:

@@ -41,7 +41,7 @@ def workspace_files(directory: Path | str, *, max_bytes: int = 1_000_000, writab
 
     # Sync functions: each call has a thread of its own.
 
-    @tool(resources=[resource])
+    @tool(resources=[resource], fenced=True)
     def read_file(path: str) -> str:
         """Read a text file of the workspace.
 

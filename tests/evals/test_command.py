@@ -47,7 +47,7 @@ def corpus(tmp_path: Path) -> str:
 
 
 def number(body: dict[str, Any]) -> str:
-    asked = next(m["content"] for m in body["messages"] if m["role"] == "user")
+    asked = next(m["content"] for m in reversed(body["messages"]) if m["role"] == "user")
     return str(asked).rpartition(" ")[2].rstrip("?")
 
 
