@@ -89,8 +89,10 @@ class _Pool:
 
     async def _take(self) -> "_Wire":
         while self._free:
-            if (wire := self._free.pop()).reusable:
+            wire = self._free.pop()
+            if wire.reusable:
                 return wire
+            wire.close()
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._patience):
@@ -204,6 +206,10 @@ class _Wire(asyncio.Protocol):
 
     # What httptools calls
 
+    def on_message_begin(self) -> None:
+        if self._complete:
+            raise EOFError("the answer is over")
+
     def on_status(self, status: bytes) -> None:
         del status
         self.headers = {}
@@ -224,7 +230,10 @@ class _Wire(asyncio.Protocol):
             self._keep_alive = self._parser.should_keep_alive()
 
     def _fail(self, error: BaseException) -> None:
-        self._error = self._error or error
+        if self._complete:  # what follows the answer is none to the next request
+            self._keep_alive = False
+        else:
+            self._error = self._error or error
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -7,7 +7,7 @@ first pool with room, so that few pools serve few runs and their connections sta
 import ssl
 from collections.abc import AsyncIterator
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import httpx
 
@@ -41,8 +41,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
         except BaseException:
             self._give_back(pool)
             raise
-        assert isinstance(response.stream, httpx.AsyncByteStream)
-        response.stream = _Counted(response.stream, self, pool)
+        response.stream = _Counted(response, self, pool)
         return response
 
     def _take(self) -> "_Pool":
@@ -93,8 +92,10 @@ class _Pool:
 class _Counted(httpx.AsyncByteStream):
     """A response's stream that gives its place back once it is closed."""
 
-    def __init__(self, stream: httpx.AsyncByteStream, transport: PooledTransport, pool: _Pool) -> None:
-        self._stream = stream
+    def __init__(self, response: httpx.Response, transport: PooledTransport, pool: _Pool) -> None:
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        self._stream = response.stream
+        self._network = response.extensions.get("network_stream")
         self._transport = transport
         self._pool: _Pool | None = pool
 
@@ -103,8 +104,19 @@ class _Counted(httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         try:
+            if self._network is not None and _has_surplus(self._stream):
+                await self._network.aclose()
             await self._stream.aclose()
         finally:
             if self._pool is not None:
                 self._transport._give_back(self._pool)
                 self._pool = None
+
+
+def _has_surplus(stream: Any) -> bool:
+    """Whether more has come than the answer: httpcore would take it for the answer to the next request."""
+    try:
+        surplus, _ = stream._httpcore_stream._stream._connection._h11_state.trailing_data
+    except AttributeError:  # another transport, another version
+        return False
+    return bool(surplus)
