@@ -191,6 +191,7 @@ class Agent:
         session: str | None = None,
         tenant: str | None = None,
         limits: Limits | None = None,
+        resume: Mapping[str, Any] | None = None,
     ) -> AsyncGenerator[Event, None]:
         """Answer a question, and give every event as it happens; the last one is `RunFinished` with the result.
 
@@ -201,7 +202,7 @@ class Agent:
         """
         return stream_events(
             lambda on_event: self._run(
-                question, output_type, session, tenant, limits or self.limits, on_event, None, wants_deltas=True
+                question, output_type, session, tenant, limits or self.limits, on_event, resume, wants_deltas=True
             )
         )
 

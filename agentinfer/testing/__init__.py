@@ -16,6 +16,7 @@ from agentinfer.testing._model import ScriptedBackend, ScriptedModel
 from agentinfer.testing._script import Script, ScriptError, ScriptExhausted, StepsUnread
 from agentinfer.testing._server import LoopbackServer
 from agentinfer.testing._steps import (
+    Handler,
     HttpAnswer,
     ScriptedReply,
     Step,
@@ -37,6 +38,7 @@ from agentinfer.testing._steps import (
 )
 
 __all__ = [
+    "Handler",
     "HttpAnswer",
     "HttpRequest",
     "LoopbackServer",

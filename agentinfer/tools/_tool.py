@@ -94,6 +94,10 @@ class Tool:
         )
 
 
+_SHORT = (int, float, bool, None, "int", "float", "bool", "None")
+"""Return annotations, as they are or as `from __future__ import annotations` leaves them."""
+
+
 @overload
 def tool(function: Callable[..., Any], /) -> Tool: ...
 @overload
@@ -105,7 +109,7 @@ def tool(
     resources: Iterable[str] = (),
     max_chars: int = 20_000,
     repeatable: bool = False,
-    bounded: bool = False,
+    bounded: bool | None = None,
     trust: Trust = "data",
     fenced: bool = False,
     render: Callable[[Any], str] | None = None,
@@ -120,7 +124,7 @@ def tool(
     resources: Iterable[str] = (),
     max_chars: int = 20_000,
     repeatable: bool = False,
-    bounded: bool = False,
+    bounded: bool | None = None,
     trust: Trust = "data",
     fenced: bool = False,
     render: Callable[[Any], str] | None = None,
@@ -139,7 +143,8 @@ def tool(
         resources: Names of what a call uses up; calls that share one run one after the other.
         max_chars: Characters of a result that the model is shown.
         repeatable: Whether the very same call can be worth making again.
-        bounded: Whether results are short by construction.
+        bounded: Whether results are short by construction; unless given, those of functions that return a number, a
+            truth value or nothing are.
         trust: `data` unless what the tool returns may tell the model what to do.
         fenced: Whether the model is shown results between two lines that mark them as material.
         render: How what the function returns becomes text.
@@ -152,7 +157,8 @@ def tool(
         tool_name = name or str(getattr(function, "__name__", ""))
         if not _NAME.match(tool_name):
             raise UserError(f"{tool_name!r} is no tool name: use letters, digits, '_' and '-', at most 64; give name=")
-        model, summary, context_parameter = _describe(function, tool_name)
+        target = function if inspect.isroutine(function) else type(function).__call__
+        model, summary, context_parameter = _describe(function, target, tool_name)
         schema = _without_titles(model.model_json_schema(by_alias=True))
         schema.setdefault("properties", {})
         return Tool(
@@ -164,7 +170,7 @@ def tool(
             resources=frozenset(resources),
             max_chars=max_chars,
             repeatable=repeatable,
-            bounded=bounded,
+            bounded=_is_short(target) if bounded is None else bounded,
             trust=trust,
             fenced=fenced,
             render=render,
@@ -175,11 +181,17 @@ def tool(
     return make if function is None else make(function)
 
 
-def _describe(function: Callable[..., Any], name: str) -> tuple[type[BaseModel], str, str | None]:
+def _is_short(function: Callable[..., Any]) -> bool:
+    """Whether what a function returns is short whatever happens, as far as its annotation says."""
+    return getattr(function, "__annotations__", {}).get("return", str) in _SHORT
+
+
+def _describe(
+    function: Callable[..., Any], target: Callable[..., Any], name: str
+) -> tuple[type[BaseModel], str, str | None]:
     """The model of a function's arguments, its description, and the name of its context parameter."""
     from agentinfer.tools._context import ToolContext
 
-    target = function if inspect.isroutine(function) else type(function).__call__
     # What the function returns is not read: its type may exist for type checkers only.
     annotations = {n: a for n, a in getattr(target, "__annotations__", {}).items() if n != "return"}
     annotated = type("Annotated", (), {"__annotations__": annotations})

@@ -13,8 +13,7 @@ import uvicorn
 import web_app
 
 from agentinfer import Agent, Model, RetryPolicy
-from agentinfer.testing import LoopbackServer, Step
-from agentinfer.testing._steps import Handler
+from agentinfer.testing import Handler, LoopbackServer, Step
 from agentinfer.tools import Tool
 
 SESSION = "session-of-20-letters"

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal, Optional
 import pytest
 from pydantic import BaseModel, Field
 
-from agentinfer import ToolContext, ToolSet, UserError, tool
+from agentinfer import Agent, ToolContext, ToolSet, UserError, tool
+from agentinfer.testing import ScriptedModel
 from agentinfer.tools import ArgumentsError, Tool
 
 
@@ -240,3 +241,22 @@ def test_no_arguments_may_be_an_empty_text() -> None:
 
     assert now.parse("") == {}
     assert now.parameters["properties"] == {}
+
+
+def test_what_returns_a_number_is_bounded_by_itself() -> None:
+    def number(of: str) -> int:
+        return len(of)
+
+    def text(of: str) -> str:
+        return of
+
+    def quoted(of: str) -> "float":
+        return 0.5
+
+    def untyped(of: str):  # type: ignore[no-untyped-def]
+        return of
+
+    assert [tool(made).bounded for made in (number, text, quoted, untyped)] == [True, False, True, False]
+    assert not tool(bounded=False)(number).bounded
+    assert list(Agent(ScriptedModel(), tools=[number]).tools) == ["number"]
+    assert list(Agent(ScriptedModel(), tools=[number, text]).tools) == ["number", "text", "read_result"]
