@@ -97,6 +97,7 @@ class RunStarted(Event):
     run_id: str
     question: str
     model: str
+    """The model's name."""
     session: str | None = None
     tenant: str | None = None
 
@@ -117,7 +118,9 @@ class ModelCallStarted(Event):
 
     model: str
     purpose: str
+    """`step` for the loop's own calls; others are those of plug-ins."""
     price: Price
+    """What the prompt is expected to cost."""
 
 
 @_event
@@ -145,10 +148,15 @@ class ModelCallFinished(Event):
     model: str
     purpose: str
     usage: Usage
+    """Of this call."""
     seconds: float
+    """Of the attempt that succeeded."""
     first_token_seconds: float | None
+    """From sending the request to the first piece of the reply; `None` where it was not streamed."""
     attempts: int
+    """How often the request was sent."""
     finish_reason: str | None
+    """As the endpoint gave it."""
 
 
 @_event
@@ -174,7 +182,9 @@ class ToolFinished(Event):
     call: ToolCall
     outcome: Outcome
     content: str
+    """What the model is shown of it."""
     seconds: float
+    """What the tool took; 0 for a call that was not made."""
 
 
 @_event
@@ -188,6 +198,7 @@ class StepFinished(Event):
     usage: Usage
     """Of the whole run so far."""
     seconds: float
+    """Wall time of the step."""
 
 
 @_event
@@ -208,6 +219,7 @@ class PrefixBreak(Event):
     cause: str | None
     """Why; `None` is a defect of whoever changed the request."""
     lost_tokens: int
+    """Tokens of prompt that the endpoint had read, and reads again."""
 
 
 @_event
@@ -240,7 +252,8 @@ class PluginFailed(Event):
 
     plugin: str
     where: str
-    """`bind`, `step`, `model`, `tool`, `unbind`, `feedback` or `background`; `on_event` for who watches the run."""
+    """`bind`, `step`, `model`, `tool`, `unbind`, `feedback`, `pending` or `background`; `on_event` for who watches the
+    run."""
     error: str
 
 

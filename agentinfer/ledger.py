@@ -32,6 +32,7 @@ class Price:
     """What sending a prompt would cost. `None` is unknown."""
 
     prompt_tokens: int
+    """Tokens of the whole prompt, tools included."""
     uncached_tokens: int
     """Tokens the endpoint has to read anew."""
     seconds: float | None

@@ -55,8 +55,11 @@ class Spent:
 
     steps: int = 0
     tokens: int = 0
+    """Prompt and completion tokens of all calls."""
     cost: float | None = 0.0
+    """Money; `None` where a price is unknown."""
     seconds: float = 0.0
+    """Since the run's start."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +71,7 @@ class Forecast:
     step_tokens: int = 256
     """Tokens that a step adds to the history: what the model writes and what its tools return."""
     pricing: Pricing | None = None
+    """What the model's tokens cost, where that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,11 @@ def judge(limits: Limits, spent: Spent, forecast: Forecast) -> Verdict:
     """Whether the next step may use tools, has to be the answer, or cannot be afforded.
 
     A step may use tools only if an answer can still be afforded after it.
+
+    Args:
+        limits: What the run may spend.
+        spent: What it has spent.
+        forecast: What the next step is expected to take.
     """
     verdicts = [
         _steps(limits, spent),

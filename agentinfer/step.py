@@ -43,6 +43,7 @@ class StepRequest:
     index: int
     """Counted from 1."""
     model: Model
+    """Who will be asked."""
     view: View
     """What the model will be sent. Changing it here lasts one step; `run.commit` lasts."""
     tools: ToolSet = field(default_factory=ToolSet)
@@ -50,6 +51,7 @@ class StepRequest:
     choice: ToolChoice = "auto"
     """`none`: the model has to answer."""
     sampling: Sampling | None = None
+    """How the model is to write; `None`: as the model's own `sampling` says."""
     cause: str | None = None
     """Why the view does not continue what was sent before, where it does not."""
 
@@ -63,7 +65,9 @@ class StepResult:
     """One step made."""
 
     index: int
+    """Counted from 1."""
     model: str
+    """The name of the model that was asked."""
     message: Message
     """What the model wrote."""
     results: tuple[ToolResult, ...] = ()
@@ -75,8 +79,11 @@ class StepResult:
     usage: Usage = field(default_factory=Usage)
     """Of the step's own model call."""
     seconds: float = 0.0
+    """Wall time of the whole step."""
     model_seconds: float = 0.0
+    """Of its model call, retries left out."""
     tool_seconds: float = 0.0
+    """Of its tool calls, which run side by side."""
 
     def replace(self, **changes: Any) -> "StepResult":
         """This result with some fields changed."""
@@ -92,15 +99,23 @@ class Middleware:
     """What a plug-in does in one run. Override what you need; each method is an onion around its handler."""
 
     async def step(self, request: StepRequest, handler: StepHandler) -> StepResult:
-        """Think, act, observe. Call the handler at most once: a step that has run tools is never run again."""
+        """Think, act, observe. Call the handler at most once: a step that has run tools is never run again.
+
+        Raises:
+            ModelError: The step's model call failed for good, which ends the run.
+        """
         return await handler(request)
 
     async def model(self, request: ModelRequest, handler: ModelHandler) -> Completion:
-        """One model call of the loop. The handler may be called again: repeating and falling over belong here."""
+        """One model call of the loop. The handler may be called again: repeating and falling over belong here.
+
+        Raises:
+            ModelError: The call failed for good, which ends the run.
+        """
         return await handler(request)
 
     async def tool(self, call: ToolCall, handler: ToolHandler) -> ToolResult:
-        """One tool call. Call the handler at most once."""
+        """One tool call. Call the handler at most once. What it gives is the call's one result; it never raises."""
         return await handler(call)
 
 

@@ -17,7 +17,13 @@ class Pricing:
     """Prompt tokens read from the endpoint's prefix cache; `None`: the same as `input`."""
 
     def cost(self, prompt_tokens: float, cached_tokens: float | None, completion_tokens: float) -> float:
-        """The price of one call, in the currency of this object."""
+        """The price of one call, in the currency of this object.
+
+        Args:
+            prompt_tokens: Tokens sent, cached ones included.
+            cached_tokens: Those of them that the endpoint had cached; `None`: none.
+            completion_tokens: Tokens written, reasoning included.
+        """
         cached = min(cached_tokens or 0, prompt_tokens)
         cached_price = self.input if self.cached_input is None else self.cached_input
         spent = (prompt_tokens - cached) * self.input + cached * cached_price + completion_tokens * self.output

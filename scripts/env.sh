@@ -1,5 +1,5 @@
 # Sourced by the other scripts: makes the project's own environment in .venv, once per change of pyproject.toml.
-# Usage: . scripts/env.sh EXTRA[,EXTRA...] [--dev]
+# Usage: . scripts/env.sh "EXTRA[,EXTRA...]" [--dev|--docs]
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -16,8 +16,8 @@ find_python() {
 }
 
 set_up() {
-    local extras=$1 dev=${2:-} stamp
-    stamp=".venv/.set-up-$(printf '%s %s' "$extras" "$dev" | cat - pyproject.toml | sha256sum | cut -c1-16)"
+    local extras=$1 group=${2:-} stamp
+    stamp=".venv/.set-up-$(printf '%s %s' "$extras" "$group" | cat - pyproject.toml | sha256sum | cut -c1-16)"
     [ -e "$stamp" ] && return
     local python
     python=$(find_python)
@@ -25,7 +25,7 @@ set_up() {
     [ -x .venv/bin/python ] || "$python" -m venv .venv
     local pip=(.venv/bin/python -m pip --quiet --disable-pip-version-check --retries 5)
     "${pip[@]}" install --upgrade "pip>=25.1"
-    "${pip[@]}" install --editable ".[$extras]" ${dev:+--group dev}
+    "${pip[@]}" install --editable ".${extras:+[$extras]}" ${group:+--group "${group#--}"}
     touch "$stamp"
 }
 

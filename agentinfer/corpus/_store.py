@@ -79,7 +79,10 @@ class Corpus:
         Args:
             query: Any text. Operators have no meaning; case, accents and endings of English words make no
                 difference.
-            top_k: How many documents to return at most.
+            top_k: How many documents to return at most; 1,000 are never exceeded.
+
+        Returns:
+            One hit per document, each with the passage that fits best. Nothing where the query has no words.
 
         Raises:
             CorpusError: The corpus is closed or damaged.
@@ -101,8 +104,7 @@ class Corpus:
 
         Raises:
             CorpusError: There is no such document, and the message names the closest titles; or the corpus is
-                closed or
-                damaged.
+                closed or damaged.
         """
         return await self._run(lambda connection: _open(connection, clean(id_or_title)))
 

@@ -13,6 +13,10 @@ class ToolContext:
 
     run_id: str
     call_id: str
+    """Unique within the run."""
     session: str | None
+    """The conversation that the run belongs to."""
     tenant: str | None
+    """On whose behalf the run is made."""
     workspace: Workspace
+    """Where long texts are kept; the model can read them by their handle."""

@@ -37,9 +37,11 @@ class ToolResult:
     handle: str | None = None
     """The handle of the full text in the run's workspace, where `content` is only a part of it."""
     trust: Trust = "data"
+    """Whether the content is material, or may tell the model what to do."""
     fenced: bool = False
     """Whether the history holds the content between two lines that mark it as material."""
     seconds: float = 0.0
+    """What the function took, without waiting for its resources."""
 
     def message(self, nonce: str = "") -> Message:
         """This result as an entry of the history, fenced with the run's nonce where it has to be."""
@@ -66,7 +68,14 @@ class ResourceLocks:
 
 
 async def execute(tools: ToolSet, call: ToolCall, context: ToolContext, locks: ResourceLocks) -> ToolResult:
-    """Run one call to its result; only cancellation is raised."""
+    """Run one call to its result; only cancellation is raised.
+
+    Args:
+        tools: What may be called.
+        call: The call, whatever the model wrote in it.
+        context: For tools that ask for it.
+        locks: What serialises tools that share a resource.
+    """
     tool = tools.get(call.name)
     if tool is None:
         known = ", ".join(tools) or "none"

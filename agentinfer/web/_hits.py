@@ -21,8 +21,11 @@ class WebHit:
     """One page that a search found."""
 
     url: str
+    """Where it is, `http` or `https`."""
     title: str
+    """As plain text, at most 200 characters; the URL where there is none."""
     snippet: str
+    """A passage of it as plain text, at most 500 characters."""
 
 
 class SearchProvider(Protocol):
@@ -30,6 +33,10 @@ class SearchProvider(Protocol):
 
     async def search(self, query: str, count: int) -> Sequence[WebHit]:
         """The best pages for a query, best first.
+
+        Args:
+            query: A few words, at most 1,000 characters.
+            count: How many pages at most.
 
         Raises:
             ToolError: The search failed; the message is for the model and holds no secret.
