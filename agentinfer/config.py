@@ -22,6 +22,7 @@ The same in YAML needs the extra `yaml`. Secrets are not written into the file: 
 environment that holds the key.
 """
 
+import dataclasses
 import os
 import tomllib
 from dataclasses import dataclass
@@ -29,12 +30,12 @@ from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator, model_validator
 
 from agentinfer._plugins import available_plugins, find_plugin, make_plugin, takes_small
 from agentinfer.errors import MissingExtra, UserError
 from agentinfer.limits import Limits
-from agentinfer.models import PROFILES, Model, Sampling, Timeouts
+from agentinfer.models import PROFILES, THINKING, Model, Sampling, Timeouts, read_profile
 from agentinfer.step import Plugin
 from agentinfer.usage import Pricing
 
@@ -57,13 +58,20 @@ class ModelConfig(BaseModel):
     server: dict[str, Any] = {}
     """Further arguments of `LocalServer`, such as `context` and `threads`."""
     profile: str | None = None
+    """The name of a known profile, or a `.toml` file that `agentinfer doctor` wrote, beside the configuration."""
     protocol: Literal["native", "json", "tagged"] | None = None
+    """How the model says what to do; the profile's unless given."""
+    thinking: str | None = None
+    """How it is told how much to think, where its profile does not say: a name of `agentinfer.models.THINKING`."""
     sampling: Sampling | None = None
     pricing: Pricing | None = None
     timeouts: Timeouts | None = None
     context_window: int | None = None
+    """Tokens of prompt and completion together."""
     max_concurrency: int | None = None
+    """How many calls may be at work at once."""
     stream: bool | None = None
+    """Whether replies are streamed."""
 
     @model_validator(mode="before")
     @classmethod
@@ -81,9 +89,21 @@ class ModelConfig(BaseModel):
 
     @field_validator("profile")
     @classmethod
-    def _known_profile(cls, value: str | None) -> str | None:
-        if value is not None and value not in PROFILES:
-            raise ValueError(f"there is no profile {value!r}; profiles: {', '.join(sorted(PROFILES))}")
+    def _known_profile(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None or value in PROFILES:
+            return value
+        if not value.lower().endswith(".toml"):
+            names = ", ".join(sorted(PROFILES))
+            raise ValueError(f"there is no profile {value!r}; profiles: {names}, or the path of a .toml file")
+        path = Path(info.context or "") / Path(value).expanduser()
+        read_profile(path)
+        return str(path)
+
+    @field_validator("thinking")
+    @classmethod
+    def _known_thinking(cls, value: str | None) -> str | None:
+        if value is not None and value not in THINKING:
+            raise ValueError(f"there is no way of thinking {value!r}; known: {', '.join(THINKING)}")
         return value
 
     @model_validator(mode="after")
@@ -104,7 +124,13 @@ class ModelConfig(BaseModel):
         Raises:
             UserError: The settings do not go together, or the key's variable is not set.
         """
-        own = ("name", "base_url", "api_key_env", "local", "server")
+        model = self._build()
+        if self.thinking is not None:
+            model.profile = dataclasses.replace(model.profile, thinking=self.thinking)
+        return model
+
+    def _build(self) -> Model:
+        own = ("name", "base_url", "api_key_env", "local", "server", "thinking")
         settings = {field: value for field, value in self if field not in own and value is not None}
         if self.local is not None:
             return Model.local(self.local, server=self.server, **settings)
@@ -201,7 +227,7 @@ def load_config(path: str | os.PathLike[str]) -> Config:
     if not isinstance(data, dict):
         raise UserError(f"{file}: a configuration is a table of settings, not {type(data).__name__}")
     try:
-        return Config.model_validate({"name": file.stem, **data})
+        return Config.model_validate({"name": file.stem, **data}, context=file.parent)
     except UserError as error:  # limits say so by themselves
         raise UserError(f"{file}: {error}") from None
     except ValidationError as error:
@@ -236,10 +262,12 @@ def variants(config: Config) -> tuple[dict[str, Config], list[str]]:
 
     Returns:
         By name: `plain`, every plug-in alone, `all` together, `all-but-...` each; choices of the same plug-ins once.
-        And the known plug-ins that are not installed.
+        Plug-ins that need a small model are left out where there is none. And the known plug-ins that are not
+        installed.
     """
     available = available_plugins()
-    here = [*config.plugins, *(name for name, there in available.items() if there and name not in config.plugins)]
+    others = [name for name, there in available.items() if there and name not in config.plugins]
+    here = [*config.plugins, *(name for name in others if config.small is not None or not _needs_small(name))]
     choices = {"plain": [], **{name: [name] for name in here}, "all": here}
     choices |= {f"all-but-{name}": [other for other in here if other != name] for name in here}
     chosen: dict[str, Config] = {}
@@ -250,3 +278,15 @@ def variants(config: Config) -> tuple[dict[str, Config], list[str]]:
             plugins = {name: config.plugins.get(name, {}) for name in names}
             chosen[choice] = config.model_copy(update={"name": choice, "plugins": plugins})
     return chosen, [name for name, there in available.items() if not there]
+
+
+def _needs_small(name: str) -> bool:
+    """Whether a plug-in that takes a small model cannot be made without one."""
+    cls = find_plugin(name)
+    if not takes_small(cls):
+        return False
+    try:
+        make_plugin(name, cls, {}, None)
+    except UserError:
+        return True
+    return False

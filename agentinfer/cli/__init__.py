@@ -1,11 +1,11 @@
-"""The command line: `agentinfer ask`, `compare`, `corpus`, `eval`, `models`, `serve`."""
+"""The command line: `agentinfer ask`, `compare`, `corpus`, `doctor`, `eval`, `models`, `sam`, `scope`, `serve`."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 
 from agentinfer import __version__
-from agentinfer.cli import _ask, _compare, _corpus, _eval, _models, _serve
+from agentinfer.cli import _ask, _compare, _corpus, _doctor, _eval, _models, _sam, _scope, _serve
 from agentinfer.errors import AgentInferError
 
 __all__ = ["main"]
@@ -47,6 +47,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"agentinfer {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (_ask, _compare, _corpus, _eval, _models, _serve):
+    for module in (_ask, _compare, _corpus, _doctor, _eval, _models, _sam, _scope, _serve):
         module.register(commands)
     return parser

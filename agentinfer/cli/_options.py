@@ -3,12 +3,13 @@
 import argparse
 import dataclasses
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentinfer.errors import UserError
 from agentinfer.limits import Limits
-from agentinfer.models import PROFILES, Model, Timeouts
+from agentinfer.models import PROFILES, Model, Timeouts, kept_profile
 
 if TYPE_CHECKING:
     from agentinfer.config import Config, Setup
@@ -38,17 +39,20 @@ CORPUS = "what to search: an index made by `agentinfer corpus build`"
 _ABOUT = "An endpoint, or a model on this machine. The API key comes from OPENAI_API_KEY."
 _MODEL = "its name there (or AGENTINFER_MODEL); with --local a name of `agentinfer models list` or a GGUF file"
 _LOCAL = f"serve the model on this machine; {DEFAULT_LOCAL} unless --model says otherwise"
-_PROFILE = f"what the endpoint can do: {', '.join(PROFILES)}"
+_SMALL = "a small model at the same place: it works, and the other one plans and helps out (plug-in collab)"
+_PROFILE = f"what the endpoint can do: {', '.join(PROFILES)}, or a .toml file (default: what `agentinfer doctor` kept)"
 _PROTOCOL = "how the model says what to do: by tool calls, by JSON held to a schema, or by tagged text"
 
 
-def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """Which model is asked."""
+def add_model_options(parser: argparse.ArgumentParser, *, small: bool = False) -> None:
+    """Which model is asked, and which small one helps it."""
     group = parser.add_argument_group("model", _ABOUT)
     group.add_argument("--base-url", metavar="URL", help="the endpoint, usually ending in /v1 (or OPENAI_BASE_URL)")
     group.add_argument("--model", metavar="NAME", help=_MODEL)
     group.add_argument("--local", action="store_true", help=_LOCAL)
-    group.add_argument("--profile", metavar="NAME", help=_PROFILE)
+    if small:
+        group.add_argument("--small-model", metavar="NAME", help=_SMALL)
+    group.add_argument("--profile", metavar="NAME|FILE", help=_PROFILE)
     group.add_argument("--protocol", choices=["native", "json", "tagged"], help=_PROTOCOL)
     group.add_argument("--timeout", type=float, metavar="SECONDS", help="for one model call, its retries included")
 
@@ -71,7 +75,11 @@ def model_of(arguments: argparse.Namespace) -> Model:
     base_url = arguments.base_url or os.environ.get("OPENAI_BASE_URL")
     key = os.environ.get("OPENAI_API_KEY") or None
     if name and (base_url or key):
-        return Model(name, base_url=base_url or "https://api.openai.com/v1", api_key=key, **settings)
+        base_url = base_url or "https://api.openai.com/v1"
+        if arguments.profile is None and (kept := kept_profile(base_url, name)) is not None:
+            print(f"profile: {kept.path}", file=sys.stderr)
+            settings["profile"] = kept.profile
+        return Model(name, base_url=base_url, api_key=key, **settings)
     raise UserError(
         "no model to ask: give --local for one on this machine, or --base-url and --model "
         "(or set OPENAI_BASE_URL, OPENAI_API_KEY and AGENTINFER_MODEL)"
@@ -96,12 +104,31 @@ def setup_of(arguments: argparse.Namespace, config: "Config | None") -> "Setup":
     from agentinfer.config import Config
 
     if config is None or config.model is None:
-        return (config or Config()).build(model_of(arguments))
-    options = ("base_url", "model", "local", "profile", "protocol", "timeout")
-    given = [f"--{name.replace('_', '-')}" for name in options if getattr(arguments, name)]
+        return _with_small(arguments, config or Config()).build(model_of(arguments), _small_of(arguments))
+    options = ("base_url", "model", "local", "small_model", "profile", "protocol", "timeout")
+    given = [f"--{name.replace('_', '-')}" for name in options if getattr(arguments, name, None)]
     if given:
         raise UserError(f"the configuration names the model: {', '.join(given)} cannot be given beside it")
     return config.build()
+
+
+def _small_of(arguments: argparse.Namespace) -> Model | None:
+    """The small model the options name: one at the same place as the model."""
+    name = getattr(arguments, "small_model", None)
+    return None if name is None else model_of(argparse.Namespace(**{**vars(arguments), "model": name}))
+
+
+def _with_small(arguments: argparse.Namespace, config: "Config") -> "Config":
+    """The configuration with a plug-in that takes the small model the options name."""
+    if getattr(arguments, "small_model", None) is None:
+        return config
+    if config.small is not None:
+        raise UserError("the configuration names the small model: --small-model cannot be given beside it")
+    from agentinfer._plugins import find_plugin, takes_small
+
+    if any(takes_small(find_plugin(name)) for name in config.plugins):
+        return config
+    return config.model_copy(update={"plugins": {"collab": {}, **config.plugins}})
 
 
 def add_limit_options(parser: argparse.ArgumentParser) -> None:

@@ -111,8 +111,13 @@ class Accumulator:
         elif isinstance(arguments, dict):  # some endpoints send an object instead of its text
             call.arguments.append(json.dumps(arguments))
 
-    def finish(self, *, think_tags: bool, whole: bool) -> RawReply:
-        """The reply, once all chunks are in. `whole` tells whether the endpoint said that it was done.
+    def finish(self, *, think_tags: bool, whole: bool, think_opened: bool = False) -> RawReply:
+        """The reply, once all chunks are in.
+
+        Args:
+            think_tags: Whether `<think>...</think>` at the start of the text is reasoning.
+            whole: Whether the endpoint said that it was done.
+            think_opened: Whether the text is reasoning up to `</think>` also where no `<think>` opens it.
 
         Raises:
             StreamCut: The endpoint stopped in the middle.
@@ -123,7 +128,8 @@ class Accumulator:
         if self.finish_reason is None and not whole:
             raise StreamCut("The reply stopped before its end", partial=self.text)
         text, reasoning = self.text, "".join(self._reasoning)
-        if think_tags and not reasoning and text.lstrip().startswith("<think>"):
+        tagged = think_tags and text.lstrip().startswith("<think>")
+        if not reasoning and (tagged or (think_opened and "</think>" in text)):
             reasoning, _, text = text.lstrip().removeprefix("<think>").partition("</think>")
             text = text.lstrip()
         calls = tuple(

@@ -69,7 +69,8 @@ async def attempt_call(
                         watch.reschedule(min(end, now + 1.1 * patience))
                 if delta and on_delta:
                     on_delta(delta)
-        raw = accumulator.finish(think_tags=model.profile.think_tags, whole=whole)
+        profile = model.profile
+        raw = accumulator.finish(think_tags=profile.think_tags, think_opened=profile.think_opened, whole=whole)
     except TimeoutError:
         if not watch.expired():
             raise

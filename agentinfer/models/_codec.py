@@ -2,9 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 from pydantic_core import PydanticSerializationError, to_json
 
@@ -16,7 +16,7 @@ from agentinfer.tokens import TokenCounter
 from agentinfer.tools import ToolSet
 from agentinfer.transcript import Message
 
-__all__ = ["WireCodec", "dumps", "request_body", "wishes_of"]
+__all__ = ["WireCodec", "dumps", "request_body", "response_format", "wishes_of"]
 
 
 class WireCodec:
@@ -36,8 +36,9 @@ class WireCodec:
         self._counter = counter
         self._tools = wishes_of(protocol, tools, output, "auto").tools or b""
         self._tool_tokens: float | None = None
-        marks = (profile.system, profile.late_system, profile.echo_reasoning, protocol.name, counter.name)
-        self.key: Hashable = (*marks, hashlib.blake2b(preamble.encode(errors="replace"), digest_size=8).digest())
+        marks = (profile.system, profile.late_system, profile.null_content, profile.echo_reasoning)
+        told = hashlib.blake2b(preamble.encode(errors="replace"), digest_size=8).digest()
+        self.key: Hashable = (*marks, protocol.name, counter.name, told)
 
     def encode(self, message: Message, *, leading: bool) -> bytes:
         """The message as JSON; a leading system message carries the protocol's preamble."""
@@ -47,6 +48,8 @@ class WireCodec:
                 wire["content"] = "\n\n".join(filter(None, [wire["content"], self.preamble]))
             if not self.profile.system or (not leading and not self.profile.late_system):
                 wire["role"] = "user"
+        if wire["content"] is None and not self.profile.null_content:
+            wire["content"] = ""
         if self.profile.echo_reasoning and message.reasoning and message.role == "assistant":
             wire[self.profile.echo_reasoning] = message.reasoning
         return dumps(wire)
@@ -82,8 +85,7 @@ def request_body(request: ModelRequest, sampling: Sampling, *, stream: bool) -> 
         options["parallel_tool_calls"] = profile.parallel_tool_calls
     tools_in_the_way = wishes.tools is not None and wishes.tool_choice != "none" and not profile.json_schema_with_tools
     if wishes.schema is not None and profile.json_schema and not tools_in_the_way:
-        schema = {"name": "reply", "schema": wishes.schema}
-        options["response_format"] = {"type": "json_schema", "json_schema": schema}
+        options["response_format"] = response_format(wishes.schema, profile.schema_form)
     if options:
         parts += [b",", dumps(options)[1:-1]]
     parts.append(b"}")
@@ -103,10 +105,17 @@ def _options(request: ModelRequest, sampling: Sampling, profile: Profile, *, str
         options[profile.max_tokens_field] = max_tokens
     if sampling.stop:
         options["stop"] = sampling.stop
-    if request.prediction is not None and profile.prediction and not request.tools:
+    if request.prediction is not None and profile.prediction and request.model.wishes(request).tools is None:
         options["prediction"] = {"type": "content", "content": request.prediction}
     options.update(sampling.extra)
     return options
+
+
+def response_format(schema: Mapping[str, Any], form: Literal["json_schema", "json_object"]) -> dict[str, Any]:
+    """The field that holds a reply to a schema."""
+    if form == "json_object":
+        return {"type": "json_object", "schema": schema}
+    return {"type": "json_schema", "json_schema": {"name": "reply", "schema": schema}}
 
 
 def dumps(value: Any) -> bytes:

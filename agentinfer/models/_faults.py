@@ -26,6 +26,7 @@ _TOO_LONG = re.compile(
     r"context.?(length|window|size)|maximum context|too many tokens|prompt is too long|exceeds? the (available|model)",
     re.IGNORECASE,
 )
+_INVALID = re.compile(r"\bvalidation errors?\b", re.IGNORECASE)
 _QUOTA = re.compile(r"insufficient_quota|exceeded your current quota|billing_(hard_limit|not_active)", re.IGNORECASE)
 MAX_SHOWN = 500
 """Characters of an endpoint's own words in an error message."""
@@ -48,6 +49,8 @@ def error_of_status(status: int, headers: Mapping[str, str], body: bytes) -> Mod
         # A spent quota does not come back by waiting.
         error.retryable = not _QUOTA.search(body.decode(errors="replace"))
         return error
+    if status == 500 and _INVALID.search(text):  # llama-cpp-python's server refuses requests so
+        return RequestRefused(message, status=status)
     if status in (408, 409, 425) or status >= 500:
         return ServerFailed(message, status=status, retry_after=retry_after(headers))
     return RequestRefused(message, status=status)

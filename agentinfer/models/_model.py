@@ -1,6 +1,7 @@
 """A model served at an endpoint: requests written, sent, retried, timed, and read."""
 
 import asyncio
+import copy
 import os
 import weakref
 from collections.abc import Callable, Mapping
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     import httpx
     import openai
 
-__all__ = ["Model"]
+__all__ = ["Model", "secrets_of"]
 
 LOCAL_CONTEXT = 8192
 """Tokens of context of a local model, unless its server is told otherwise."""
@@ -47,7 +48,8 @@ class Model:
         api_key: The endpoint's key. It is never shown in errors, logs, events or reprs.
         client: A configured `openai.AsyncOpenAI` (2.x or 3.x) to use instead of `base_url`.
         backend: Another way to reach the model, instead of `base_url` or `client`.
-        profile: What the endpoint can do: a `Profile`, or the name of a known one.
+        profile: What the endpoint can do: a `Profile`, the name of a known one, or the path of a `.toml` file that
+            `agentinfer doctor` wrote.
         protocol: How the model says what to do: `native`, `json`, `tagged`, or an `ActionProtocol` of your own;
             the profile's unless given.
         sampling: How the model is to write, where a request does not say.
@@ -75,7 +77,7 @@ class Model:
         api_key: str | None = None,
         client: "openai.AsyncOpenAI | None" = None,
         backend: Backend | None = None,
-        profile: Profile | str | None = None,
+        profile: Profile | str | os.PathLike[str] | None = None,
         protocol: Literal["native", "json", "tagged"] | ActionProtocol | None = None,
         sampling: Sampling | None = None,
         timeouts: Timeouts | None = None,
@@ -92,7 +94,7 @@ class Model:
         if (base_url is not None) + (client is not None) + (backend is not None) != 1:
             raise UserError("Model needs one of base_url=, client= and backend=")
         self.backend = backend or _backend_of(base_url, api_key, client, headers, transport)
-        self._secrets = _secrets_of(base_url, api_key or getattr(client, "api_key", None), headers)
+        self._secrets = secrets_of(base_url, api_key or getattr(client, "api_key", None), headers)
         self.profile = profile_for(profile, self.backend.endpoint)
         self.protocol = _protocol_of(protocol or self.profile.protocol)
         self.sampling = sampling or Sampling()
@@ -103,7 +105,7 @@ class Model:
         self.stream = stream and self.profile.stream
         self.counter = counter or counter_for(name)
         self._codecs = lru_cache(maxsize=64)(self._make_codec)
-        self._max_concurrency = max_concurrency
+        self._max_concurrency = max_concurrency or self.profile.max_concurrency
         self._sessions: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Session] = weakref.WeakKeyDictionary()
 
     @classmethod
@@ -139,6 +141,13 @@ class Model:
         sampling = Sampling(temperature=0.0)
         defaults = {"backend": backend, "profile": "local", "context_window": window, "sampling": sampling}
         return cls(name, **{**defaults, **settings})
+
+    def speaking(self, protocol: ActionProtocol) -> Self:
+        """This model under another protocol; the two share connections, turns, and what the counter has learned."""
+        other = copy.copy(self)
+        other.protocol = protocol
+        other._codecs = lru_cache(maxsize=64)(other._make_codec)
+        return other
 
     @property
     def endpoint(self) -> str:
@@ -194,8 +203,11 @@ class Model:
             request: What to ask.
             on_delta: Called with each piece of the reply as it arrives.
 
+        Returns:
+            The reply, read by the model's protocol, and what it took.
+
         Raises:
-            ModelError: The call failed; `partial` holds what had arrived.
+            ModelError: The call failed; `partial` holds what had arrived. Of several attempts it is the last one's.
         """
         async with self, self._sessions[asyncio.get_running_loop()].turn(request.deadline) as connection:
             now = asyncio.get_running_loop().time()
@@ -248,7 +260,7 @@ def _backend_of(
     return HttpBackend(address, transport=None if isinstance(transport, str) else transport)
 
 
-def _secrets_of(base_url: str | None, api_key: object, headers: Mapping[str, str] | None) -> tuple[str, ...]:
+def secrets_of(base_url: str | None, api_key: object, headers: Mapping[str, str] | None) -> tuple[str, ...]:
     """What an endpoint may repeat in a refusal and nobody should see; short texts are no secrets."""
     values = [api_key, *(headers or {}).values(), urlsplit(base_url or "").password]
     words = [word for value in values if isinstance(value, str) for word in value.split()]

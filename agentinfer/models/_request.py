@@ -23,11 +23,15 @@ class Sampling:
     """How the model is to write. `None` leaves a choice to the endpoint."""
 
     temperature: float | None = None
+    """0 writes what is likeliest; most endpoints take up to 2."""
     top_p: float | None = None
+    """The share of probability that tokens are drawn from, 0 to 1."""
     max_tokens: int | None = None
     """Tokens of one completion, reasoning included."""
     seed: int | None = None
+    """For replies that repeat, where the endpoint can."""
     stop: tuple[str, ...] = ()
+    """Texts at which the endpoint stops writing."""
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the request that the runtime does not know of, such as `reasoning_effort`."""
 
@@ -43,6 +47,7 @@ class ModelRequest:
     output: Output[Any] | None = None
     """The type the answer must have."""
     choice: ToolChoice = "auto"
+    """Whether the model may call a tool, must, or must not."""
     sampling: Sampling | None = None
     """How the model is to write; `None`: as the model's own `sampling` says."""
     purpose: str = "step"
@@ -93,14 +98,17 @@ class Completion:
     """A model's reply to one call."""
 
     reply: Reply
+    """What the protocol read: the message, and what is wrong with it where something is."""
     finish_reason: str | None
     """As the endpoint gave it: `stop`, `length`, `tool_calls`, ..."""
     usage: Usage
+    """As reported, or estimated where nothing was."""
     model: str
     """The model's name as the endpoint gave it."""
     attempts: int = 1
     """How often the request was sent."""
     seconds: float = 0.0
+    """Wall time of the attempt that succeeded."""
     first_token_seconds: float | None = None
     """From sending the request to the first piece of the reply, where it was streamed."""
 

@@ -73,6 +73,7 @@ async def test_no_such_host(transport: Transport) -> None:
         (400, {"error": {"message": "bad field"}}, RequestRefused),
         (400, {"error": {"message": "This model's maximum context length is 8 tokens"}}, ContextTooLong),
         (413, "", ContextTooLong),
+        (500, {"error": {"message": "1 validation error: Input should be a valid list"}}, RequestRefused),
         (401, {"error": "who are you?"}, AuthenticationFailed),
         (403, {"detail": "not for you"}, AuthenticationFailed),
         (404, {"error": {"message": "The model `m` does not exist"}}, UnknownModel),
