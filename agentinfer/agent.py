@@ -342,15 +342,15 @@ class Agent:
             run.workspace = Workspace(directory)
         else:
             run.workspace = self._sessions.workspace(tenant, session, lambda: Workspace(directory))
+        told = self.instructions or self.model.codec(self.tools, output).preamble
+        opening = ([Message.system(self.instructions)] if told else []) + list(self.examples)
+        run.opening = len(opening)
         if resume is not None:
             return run
         if session is not None:
             run.restore(*self._sessions.load(tenant, session))
-        preamble = self.model.codec(self.tools, output).preamble
         if not len(run.transcript):
-            if self.instructions or preamble:
-                run.append(Message.system(self.instructions))
-            run.append(*self.examples)
+            run.append(*opening)
         run.append(Message.user(question))
         return run
 

@@ -78,9 +78,9 @@ class Background:
         self.name = name
         self.events: list[Event] = []
         """What happened in the background, the latest thousand events."""
-        self.calls = Calls(Ledger(), trunk=f"background/{name}", emit=self._keep, tokens=tokens, cost=cost)
+        self.calls = Calls(Ledger(), trunk=f"background/{name}", emit=self.emit, tokens=tokens, cost=cost)
         """Model calls go through `calls.make`, with a purpose of their own."""
-        self._tasks = Tasks(lambda where, error: self._keep(_failure(where, error)))
+        self._tasks = Tasks(lambda where, error: self.emit(_failure(where, error)))
 
     @property
     def usage(self) -> Usage:
@@ -99,7 +99,8 @@ class Background:
         """Stop all work."""
         await self._tasks.cancel()
 
-    def _keep(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
+        """Tell of something that happened in the background."""
         self.events.append(event)
         del self.events[:-1000]
 

@@ -118,7 +118,8 @@ class Calls:
         self._told[lane] = (len(self._causes), request.cause)
         if loss is None:
             return
-        causes = list(filter(None, [request.cause, *self._causes[known:]]))
+        committed = self._causes[known:] if request.purpose == "step" else []
+        causes = list(filter(None, [request.cause, *committed]))
         if not causes and passing:
             causes = [f"no longer: {passing}"]
         if not causes and loss.reason:

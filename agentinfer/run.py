@@ -3,7 +3,7 @@
 import dataclasses
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
@@ -24,7 +24,7 @@ from agentinfer.tools import ToolSet, Workspace, fence_nonce
 from agentinfer.transcript import Message, View
 from agentinfer.usage import Usage
 
-__all__ = ["DUMP_VERSION", "Feedback", "Run", "RunResult", "StopReason"]
+__all__ = ["DUMP_VERSION", "Change", "Feedback", "Run", "RunResult", "StopReason"]
 
 T = TypeVar("T")
 State = TypeVar("State", bound=BaseModel)
@@ -59,6 +59,17 @@ class Feedback:
     """Who says so: a user, a grader."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A change of what is sent that can wait until the prefix breaks anyway.
+
+    Its functions may be called more than once, to price or to pre-warm what would be sent: they only return.
+    """
+
+    view: Callable[[View], View] | None = None
+    tools: Callable[[ToolSet], ToolSet] | None = None
+
+
 class Run:
     """One run. Plug-ins get it in `bind`; the result keeps it.
 
@@ -79,6 +90,7 @@ class Run:
         observe: Callable[[Event], None] | None,
     ) -> None:
         self.id: str = resume["id"] if resume else uuid.uuid4().hex
+        """32 hexadecimal digits; a resumed run keeps its own."""
         self.question = question
         self.nonce = fence_nonce(question)
         """Marks the fences around what strangers wrote; the same for the same question, so that prefixes last."""
@@ -101,6 +113,10 @@ class Run:
         self.calls = Calls(ledger, trunk=self.id, emit=self.emit, priced=limits.cost is not None)
         self.tasks = Tasks(lambda name, error: self.plugin_failed(name, "background", error))
         self.listeners: list[Callable[[Run, Feedback], Awaitable[None]]] = []
+        self.opening = 0
+        """How many messages at the beginning of the history are the agent's own: its instructions and examples."""
+        self.pending: dict[str, Change] = {}
+        """Changes that wait until somebody breaks the prefix anyway, by their cause; see `commit_with_pending`."""
         self.started = time.monotonic()
         self._observe = observe
         self._observer_failed = False
@@ -116,12 +132,21 @@ class Run:
     # What is sent
 
     @property
+    def goes_on(self) -> bool:
+        """Whether there are replies already: of an earlier conversation, or of this run where it is resumed."""
+        return any(message.role == "assistant" for message in self.transcript[self.opening :])
+
+    @property
     def view(self) -> View:
         """What the next step will send."""
         return self._view
 
     def append(self, *messages: Message) -> View:
-        """Add to the history; the messages stay. Returns the view with them."""
+        """Add to the history, to the transcript and to the view alike.
+
+        Returns:
+            The view with these messages.
+        """
         whole = self._view is self.transcript
         self.transcript = self.transcript.append(*messages)
         self._view = self.transcript if whole else self._view.append(*messages)
@@ -144,6 +169,37 @@ class Run:
         self.calls.note_cause(cause)
         self.emit(ViewCommitted(cause=cause, messages_before=before, messages_after=len(self._view)))
         return self._view
+
+    def with_pending(self, view: View, causes: Iterable[str]) -> tuple[View, ToolSet]:
+        """What would be sent if the pending changes of these causes were made on a view; nothing is made yet.
+
+        A change that raises is dropped, and an event tells of it.
+        """
+        tools = self.tools
+        for cause in causes:
+            change = self.pending.get(cause)
+            try:
+                if change is not None and change.view is not None:
+                    view = change.view(view)
+                if change is not None and change.tools is not None:
+                    tools = change.tools(tools)
+            except Exception as error:  # noqa: BLE001 - a plug-in never takes the run down
+                del self.pending[cause]
+                self.plugin_failed(cause, "pending", error)
+        return view, tools
+
+    def commit_with_pending(self, view: View, cause: str, causes: Iterable[str]) -> View:
+        """Commit a view that breaks the prefix, and make the pending changes of these causes with it.
+
+        Args:
+            view: What to send instead; it accounts for the whole transcript.
+            cause: Why.
+            causes: Which pending changes to make; they are no longer pending then.
+        """
+        causes = tuple(causes)
+        view, self.tools = self.with_pending(view, causes)
+        made = [name for name in causes if self.pending.pop(name, None) is not None]
+        return self.commit(view, "; ".join([cause, *made]))
 
     # Model calls of plug-ins
 
@@ -207,7 +263,13 @@ class Run:
             )
 
     def price(self, view: View, *, model: Model | None = None, tools: ToolSet | None = None) -> Price:
-        """What sending a view in the next step would cost."""
+        """What sending a view in the next step would cost.
+
+        Args:
+            view: What to send.
+            model: To whom; the run's model unless given.
+            tools: With which tools; the run's tools unless given.
+        """
         return self.calls.ledger.price(
             ModelRequest(model=model or self.model, view=view, tools=self.tools if tools is None else tools)
         )
@@ -228,11 +290,20 @@ class Run:
                 self.plugin_failed(getattr(self._observe, "__qualname__", "on_event"), "on_event", error)
 
     def spawn(self, work: Coroutine[Any, Any, Any], *, name: str = "run") -> None:
-        """Start work beside the loop. It is cancelled when the run ends; an exception in it is an event."""
+        """Start work beside the loop. It is cancelled when the run ends; an exception in it is a `PluginFailed`.
+
+        Args:
+            work: A coroutine that was not awaited yet.
+            name: What its failure is told under.
+        """
         self.tasks.spawn(work, name=name)
 
     def state(self, name: str, type_: type[State]) -> State:
         """The registered state of that name: dumped and loaded with the run.
+
+        Args:
+            name: The plug-in's own.
+            type_: A pydantic model, each field of which has a default.
 
         Raises:
             UserError: The name is taken by a state of another type, or what was dumped does not fit.
@@ -316,6 +387,7 @@ class RunResult(Generic[T]):
     """What ended the run, where `stop_reason` is `error`."""
     run: Run = field(repr=False)
     seconds: float = 0.0
+    """Wall time from start to end, waiting for the session's other runs left out."""
 
     @property
     def steps(self) -> tuple[StepResult, ...]:
@@ -344,7 +416,7 @@ class RunResult(Generic[T]):
 
     @property
     def workspace(self) -> Workspace:
-        """The full texts of results that were too long to show."""
+        """The full texts of results that were too long to show, by handle."""
         return self.run.workspace
 
     def raise_for_error(self) -> "RunResult[T]":

@@ -21,7 +21,7 @@ possible: a name, a date, a number, yes or no."""
 def _searched(number: int, thought: str, query: str, *hits: str) -> tuple[Message, Message]:
     """One step of the example."""
     call = ToolCall(id=f"example_{number}", name="corpus_search", arguments=json.dumps({"query": query}))
-    return Message.assistant(thought, tool_calls=[call]), Message.tool(call, "\n\n".join(hits))
+    return Message.assistant(thought, tool_calls=[call]), Message.tool(call, "\n\n".join(hits), trust="instruction")
 
 
 EXAMPLE = (

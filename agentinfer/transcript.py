@@ -252,6 +252,10 @@ class Encoded:
         """The tokens of the whole view, before calibration."""
         return self._encoding.tokens[self._length]
 
+    def tokens_of(self, messages: int) -> float:
+        """The tokens of the first so many messages, before calibration."""
+        return self._encoding.tokens[min(messages, self._length)]
+
     @property
     def blocks(self) -> int:
         """How many blocks the view has."""

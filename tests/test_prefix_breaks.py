@@ -123,3 +123,17 @@ def test_the_check_of_all_tests_fails_on_an_unnamed_break() -> None:
         run.emit(PrefixBreak(model="m", purpose="step", cause=None, lost_tokens=1))
         with pytest.raises(AssertionError, match="without a cause"):
             next(check)
+
+
+async def test_calls_that_stand_alone_do_not_break_with_the_history() -> None:
+    """A commit changes what steps send; a call of another purpose does not continue the one before anyway."""
+
+    async def ask(run: Run, request: Any, handler: Any) -> Any:
+        await run.complete(View([Message.user(f"{request.index} " * 600)]), purpose="aside")
+        if request.index == 3:
+            run.commit(View([run.transcript[0], Message.user("notes")]), "compressed", covers=len(run.transcript))
+            request = request.replace(view=run.view)
+        return await handler(request)
+
+    result = await agent_with(ask).run("q")
+    assert {event.purpose for event in breaks(result)} == {"step"}

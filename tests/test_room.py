@@ -150,3 +150,15 @@ def test_a_tool_may_not_take_the_name_of_the_answer() -> None:
 async def test_resume_takes_only_what_dump_gave() -> None:
     with pytest.raises(UserError, match=r"run\.dump"):
         await Agent(model("x")).run("q", resume={"nonsense": 1})
+
+
+def test_a_text_comes_back_under_the_handle_it_had(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    assert workspace.keep(b"seven", handle="result-7") == "result-7"
+    assert workspace.read("result-7") == "seven"
+    assert workspace.keep(b"other", handle="result-7") == "result-7"
+    assert workspace.read("result-7") == "seven", "what is kept stays"
+    assert workspace.keep(b"next") == "result-8"
+    workspace.keep(b"evil", handle="../../evil")
+    assert workspace.handles == ("result-7", "result-8")
+    assert not (tmp_path.parent.parent / "evil.txt").exists()

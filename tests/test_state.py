@@ -10,7 +10,9 @@ import pytest
 from _scripted import Script, Wrap, call, calls, kinds, model, script_of
 from pydantic import BaseModel
 
-from agentinfer import Agent, Limits, Message, Middleware, Model, Profile, Run, UserError, View, tool
+from agentinfer import Agent, Limits, Message, Middleware, Model, Profile, Run, ToolSet, UserError, View, tool
+from agentinfer.events import PluginFailed, RunFinished, ViewCommitted
+from agentinfer.run import Change
 from agentinfer.sessions import Sessions
 
 USAGE = {"prompt_tokens": 10, "completion_tokens": 5}
@@ -78,6 +80,14 @@ async def test_a_run_goes_on_where_it_was_dumped() -> None:
     assert len(script_of(agent.model).bodies) == 3
     assert result.usage.total_tokens == 45
     assert agent.usage.total_tokens == 45  # what was spent before is not counted twice
+
+
+async def test_a_resumed_run_streams() -> None:
+    agent = Agent(model(LOOK[0], LOOK[1], "done", usage=USAGE), tools=[look])
+    dumped = await interrupted(agent, 3)
+    *_, finished = [event async for event in agent.stream("q", resume=dumped)]
+    assert isinstance(finished, RunFinished)
+    assert (finished.result.answer, finished.result.run.id) == ("done", dumped["id"])
 
 
 async def test_steps_before_count_for_the_limit() -> None:
@@ -353,3 +363,27 @@ async def test_a_dataclass_is_a_type_of_answer() -> None:
     result = await Agent(model('{"x": 1}')).run("q", output_type=Point)
     assert result.answer == Point(1)
     assert result.to_dict()["answer"] == {"x": 1}
+
+
+async def test_what_waits_for_a_break_is_made_by_who_breaks() -> None:
+    def renamed(view: View) -> View:
+        return View([Message.system("new"), *view[1:]])
+
+    def fails(view: View) -> View:
+        raise RuntimeError("no")
+
+    result = await Agent(model("a"), instructions="old").run("q")
+    run = result.run
+    run.pending = {"one": Change(view=renamed), "two": Change(tools=lambda tools: ToolSet()), "bad": Change(view=fails)}
+    shown, _ = run.with_pending(run.view, ["one"])
+    assert (shown[0].content, run.view[0].content) == ("new", "old")
+    assert set(run.pending) == {"one", "two", "bad"}, "to look costs nothing"
+    run.commit_with_pending(run.view, "cut", ["one", "bad", "gone"])
+    assert run.view[0].content == "new"
+    assert set(run.pending) == {"two"}
+    commits = [event for event in run.events if isinstance(event, ViewCommitted)]
+    assert commits[-1].cause == "cut; one"
+    assert [event.where for event in run.events if isinstance(event, PluginFailed)] == ["pending"]
+    before = run.tools
+    run.commit_with_pending(run.view, "cut", ["two"])
+    assert run.tools is not before

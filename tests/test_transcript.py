@@ -155,3 +155,11 @@ def test_messages_survive_being_dumped(message: Message) -> None:
 
     data: dict[str, Any] = json.loads(json.dumps(message.to_dict()))
     assert Message.from_dict(data) == message
+
+
+def test_tokens_of_the_first_messages() -> None:
+    view = View([Message.user("a" * 40), Message.assistant("b" * 80)])
+    encoded = view.append(Message.user("c")).encoded(Counting())
+    assert encoded.tokens_of(0) == 0
+    assert 0 < encoded.tokens_of(1) < encoded.tokens_of(2) < encoded.tokens_of(3) == encoded.tokens
+    assert view.encoded(Counting()).tokens_of(9) == view.encoded(Counting()).tokens

@@ -59,7 +59,8 @@ class JsonProtocol:
     def wire(self, message: Message) -> dict[str, Any]:
         """Results are told by the user; actions are written as the model would write them."""
         if message.role == "tool":
-            return {"role": "user", "content": f"Result of {message.name}:\n{message.content}\n\n{_NEXT}"}
+            then = "" if message.stands_for else f"\n\n{_NEXT}"
+            return {"role": "user", "content": f"Result of {message.name}:\n{message.content}{then}"}
         content = message.content
         if message.role == "assistant":
             content = message.raw if message.protocol == self.name and message.raw else _as_written(message)
@@ -152,7 +153,9 @@ def _answer_text(given: Any) -> str:
 
 
 def _as_written(message: Message) -> str:
-    """A message written under another protocol, as this one would have it."""
+    """A message written under another protocol, as this one would have it; notes are a thought without an action."""
+    if message.stands_for and not message.tool_calls:
+        return json.dumps({"thought": message.content}, ensure_ascii=False)
     if not message.tool_calls:
         step = {"thought": message.reasoning or "", "action": ANSWER, "input": {"answer": message.content}}
         return json.dumps(step, ensure_ascii=False)

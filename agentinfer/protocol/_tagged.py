@@ -93,7 +93,9 @@ def _read_call(body: str) -> tuple[str, str]:
 
 
 def _as_written(message: Message) -> str:
-    """A message written under another protocol, as this one would have it."""
+    """A message written under another protocol, as this one would have it; notes are a thought, and no answer."""
+    if message.stands_for and not message.tool_calls:
+        return message.content
     if not message.tool_calls:
         return f"<answer>{message.content}</answer>"
     calls = [

@@ -32,14 +32,24 @@ class Workspace:
         self._opening = threading.Lock()
         """Held while the folder is opened: texts come from several threads."""
 
-    def keep(self, content: bytes, *, suffix: str = ".txt") -> str:
+    def keep(self, content: bytes, *, suffix: str = ".txt", handle: str | None = None) -> str:
         """Keep a text, and return its handle. Touches the disk: call it off the event loop.
+
+        Args:
+            content: The text, as UTF-8, or binary data.
+            suffix: `.txt` or `.bin`.
+            handle: The handle it has had in an earlier workspace; nothing is kept where there is one of that name.
 
         Raises:
             OSError: The disk is full, or the folder cannot be written.
         """
         directory = self._open()
-        handle = f"result-{next(self._numbers)}"
+        if handle is None:
+            handle = f"result-{next(self._numbers)}"
+        elif handle in self._kept or not (found := _NAME.match(handle + suffix)):
+            return handle
+        else:
+            self._numbers = itertools.count(max(int(found[1]) + 1, next(self._numbers)))
         path = directory / (handle + suffix)
         try:
             path.write_bytes(content)
@@ -51,6 +61,11 @@ class Workspace:
 
     def read(self, handle: str, start: int = 0, length: int = 20_000) -> str:
         """A piece of a kept text, by characters. Touches the disk: call it off the event loop.
+
+        Args:
+            handle: As `keep` gave it.
+            start: The first character, counted from 0.
+            length: How many characters at most.
 
         Raises:
             ToolError: There is no such handle, or the text is gone.
@@ -73,7 +88,11 @@ class Workspace:
         return tuple(self._kept)
 
     def path(self, handle: str) -> Path:
-        """The file of a kept text."""
+        """The file of a kept text.
+
+        Raises:
+            KeyError: There is no such handle.
+        """
         return self._kept[handle]
 
     def _open(self) -> Path:

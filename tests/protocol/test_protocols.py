@@ -206,3 +206,18 @@ def test_tools_are_told_in_the_preamble(name: str) -> None:
 def test_tools_stay_in_a_request_that_may_not_call_them(name: str) -> None:
     protocol = PROTOCOLS[name]
     assert protocol.wishes(TOOLS, None, "none").tools == protocol.wishes(TOOLS, None, "auto").tools
+
+
+NOTES = Message(role="assistant", content='My notes:\n- "a"', trust="data", stands_for=(2, 5))
+
+
+def test_notes_are_a_thought_and_no_answer() -> None:
+    assert PROTOCOLS["native"].wire(NOTES) == {"role": "assistant", "content": NOTES.content}
+    assert PROTOCOLS["tagged"].wire(NOTES) == {"role": "assistant", "content": NOTES.content}
+    written = PROTOCOLS["json"].wire(NOTES)
+    assert json.loads(written["content"]) == {"thought": NOTES.content}
+
+
+def test_what_stands_for_a_result_asks_for_nothing() -> None:
+    short = Message(role="tool", content="(put away)", tool_call_id="call_1", name="look", stands_for=(3, 4))
+    assert PROTOCOLS["json"].wire(short)["content"] == "Result of look:\n(put away)"

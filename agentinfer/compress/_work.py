@@ -1,0 +1,254 @@
+"""One compression under way: from the snapshot (T0) to notes that are written, checked and warmed up (T1)."""
+
+import asyncio
+import dataclasses
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Literal, Protocol
+
+from agentinfer._json import load_json
+from agentinfer._threads import run_in_thread
+from agentinfer.compress._cut import Cut, Step, is_whole
+from agentinfer.compress._events import NotesReady
+from agentinfer.compress._notes import (
+    INSTRUCTIONS,
+    Read,
+    material,
+    read_notes,
+    same_prefix_request,
+)
+from agentinfer.compress._put_away import CHARS_PER_TOKEN, cut_now, thoughts_of
+from agentinfer.compress._settings import Settings
+from agentinfer.compress._sources import Source, sources_of
+from agentinfer.errors import ModelError
+from agentinfer.events import Event
+from agentinfer.models import Completion, Model, ModelRequest, Sampling
+from agentinfer.output import Output
+from agentinfer.protocol import ToolChoice
+from agentinfer.run import Run
+from agentinfer.step import StepRequest
+from agentinfer.tools import ToolSet
+from agentinfer.transcript import Message, View
+from agentinfer.usage import Usage
+
+__all__ = ["Ask", "Work", "earlier_notes", "request_of"]
+
+PROMPT_TOKENS = 800
+"""Kept free in that window for what is said beside the material."""
+MATERIAL_TOKENS = 6_000
+"""Of one call for notes at most."""
+
+
+class Ask(Protocol):
+    """Makes a model call on somebody's account, as `Run.complete` does."""
+
+    def __call__(
+        self,
+        view: View,
+        *,
+        purpose: str,
+        model: Model | None = None,
+        tools: ToolSet | None = None,
+        output: Output[Any] | None = None,
+        choice: ToolChoice = "none",
+        sampling: Sampling | None = None,
+    ) -> Awaitable[Completion]: ...
+
+
+class Work:
+    """Prepares a cut beside the loop.
+
+    Args:
+        run: The run; one that takes the work over from an earlier run of its session puts itself here.
+        request: The step it begins beside: what its prefix is.
+        steps: The steps that lose results.
+        settings: How.
+        small: Who writes the notes, unless the agent's own model does.
+        ask: Makes the calls.
+        reason: Why it was begun.
+        at_step: How many turns the run had made.
+        tell: Told of what happens.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        request: StepRequest,
+        steps: Sequence[Step],
+        settings: Settings,
+        small: Model | None,
+        ask: Ask,
+        *,
+        reason: str,
+        at_step: int,
+        warm: bool,
+        tell: Callable[[Event], None],
+    ) -> None:
+        self.run = run
+        self.reason = reason
+        self.at_step = at_step
+        self.tell = tell
+        self.state: Literal["working", "ready", "failed"] = "working"
+        self.error = ""
+        self.cut: Cut | None = None
+        self.causes: tuple[str, ...] = ()
+        """Of the pending changes that the warmed prefix holds."""
+        self.read = Read(notes=(), struck=())
+        self.usage = Usage()
+        """Of the calls made for it."""
+        self.told: list[Event] = []
+        """What happened between two runs of a session."""
+        self.given_up = False
+        """Set where nobody wants it any more: no further call is made."""
+        self.request = request
+        self._steps = steps
+        self._settings = settings
+        self._small = small
+        self._ask = ask
+        self._warm = warm
+
+    async def prepare(self) -> None:
+        """Do the work. What goes wrong is in `error`."""
+        started = time.perf_counter()
+        try:
+            async with asyncio.timeout(self._settings.seconds):
+                prewarmed = await self._prepare()
+        except TimeoutError:
+            self._fail("late")
+        except Exception as error:  # noqa: BLE001 - whatever it was, the history stays as it is
+            self._fail(f"{type(error).__name__}: {error}")
+        else:
+            self.state = "ready"
+            self.tell(
+                NotesReady(
+                    notes=len(self.read.notes),
+                    struck=self.read.struck,
+                    prompt_tokens=self.usage.prompt_tokens,
+                    completion_tokens=self.usage.completion_tokens,
+                    cost=self.usage.cost,
+                    prewarmed=prewarmed,
+                    seconds=time.perf_counter() - started,
+                )
+            )
+
+    def _fail(self, why: str) -> None:
+        self.state, self.error = "failed", why
+
+    async def _prepare(self) -> bool:
+        settings = self._settings
+        if settings.notes == "model":
+            self.read = await self._written(self.request.view)
+            if self.read.struck and not self.read.notes:
+                raise ValueError("nothing in the notes stands in their sources")
+        self.cut = await cut_now(
+            self.run, self._steps, settings, read=self.read if settings.notes == "model" else None, must_keep=True
+        )
+        before = request_of(self.request, self.run.view).tokens
+        self.causes = tuple(self.run.pending)
+        view = self.cut.apply(self.run.view)
+        if view is None:
+            raise ValueError("stale")
+        if request_of(self.request, view).tokens >= before:
+            raise ValueError("the notes are no shorter than what they stand for")
+        return self._warm and await self._prewarm(view)
+
+    # The notes
+
+    async def _written(self, view: View) -> Read:
+        """The notes as a model writes them, checked."""
+        names = [r.tool_call_id or "" for step in self._steps for r in step.results if is_whole(r, 0)]
+        sources = sources_of(self._steps, names)
+        earlier = earlier_notes(view)
+        if self._small is None and self.request.output is None and self._fits_behind(view):
+            text = await self._ask_behind(view, sources)
+        else:
+            text = await self._ask_apart(view, sources, earlier)
+        task = self.run.question
+        return await run_in_thread(lambda: read_notes(text, sources, task, earlier))
+
+    def _fits_behind(self, view: View) -> bool:
+        window = self.request.model.context_window
+        room = PROMPT_TOKENS + self._settings.notes_tokens
+        return window is None or request_of(self.request, view).tokens + room <= window
+
+    async def _ask_behind(self, view: View, sources: Sequence[Source]) -> str:
+        """Ask the agent's own model behind its own history: the endpoint has that cached."""
+        asked = View([*view, Message.user(same_prefix_request(sources))])
+        request = self.request
+        return await self._call(asked, model=request.model, tools=request.tools, output=None)
+
+    async def _ask_apart(self, view: View, sources: Sequence[Source], earlier: Sequence[str]) -> str:
+        """Ask a model that has not seen the history, in as many calls as its window needs."""
+        model = self._small or self.request.model
+        room = (model.context_window or 10**9) - PROMPT_TOKENS - self._settings.notes_tokens
+        limit = max(min(room, MATERIAL_TOKENS), 200) * CHARS_PER_TOKEN
+        texts: list[str] = []
+        for batch in _batches(sources, limit):
+            told = "\n".join([*earlier, *texts])[-limit // 4 :]
+            prompt = material(batch, self.run.question, thoughts_of(view), told, self.run.nonce)
+            texts.append(await self._call(View([Message.system(INSTRUCTIONS), Message.user(prompt)]), model=model))
+        return "\n".join(texts)
+
+    async def _call(self, view: View, *, model: Model, tools: ToolSet | None = None, output: Any = None) -> str:
+        if self.given_up:
+            raise ValueError("stale")
+        sampling = dataclasses.replace(model.sampling, max_tokens=self._settings.notes_tokens)
+        tools = tools or ToolSet()
+        completion = await self._ask(
+            view, purpose="notes", model=model, tools=tools, output=output, choice="none", sampling=sampling
+        )
+        self.usage += completion.usage
+        text = completion.text
+        if completion.reply.problem and text.lstrip().startswith("{"):  # cut off in the middle of its JSON
+            found = load_json(text)
+            given = found.get("input") if isinstance(found, dict) else None
+            text = str(given.get("answer", "")) if isinstance(given, dict) else ""
+        return text
+
+    # The prefix
+
+    async def _prewarm(self, view: View) -> bool:
+        """Send the new prefix once, so that the step that uses it first need not wait for it."""
+        request = self.request
+        view, tools = self.run.with_pending(view, self.causes)
+        sampling = dataclasses.replace(request.sampling or request.model.sampling, max_tokens=1)
+        try:
+            completion = await self._ask(
+                view,
+                purpose="prewarm",
+                model=request.model,
+                tools=tools,
+                output=request.output,
+                choice="auto",
+                sampling=sampling,
+            )
+        except ModelError:
+            return False  # the notes are good all the same
+        self.usage += completion.usage
+        return True
+
+
+def _batches(sources: Sequence[Source], limit: int) -> list[list[Source]]:
+    """Sources together as long as they fit; one that is too long alone is shown in part."""
+    batches: list[list[Source]] = [[]]
+    taken = 0
+    for source in sources:
+        if len(source.text) > limit:
+            source = dataclasses.replace(source, text=source.text[:limit])  # noqa: PLW2901
+        if batches[-1] and taken + len(source.text) > limit:
+            batches.append([])
+            taken = 0
+        batches[-1].append(source)
+        taken += len(source.text)
+    return [batch for batch in batches if batch]
+
+
+def earlier_notes(view: Sequence[Message]) -> list[str]:
+    """The lines of the notes that a view has."""
+    texts = (m.content for m in view if m.role == "assistant" and m.stands_for and not m.tool_calls)
+    return [line for text in texts for line in text.splitlines() if line.startswith("- ")]
+
+
+def request_of(request: StepRequest, view: View) -> ModelRequest:
+    """What a step like this one would send of a view."""
+    return ModelRequest(model=request.model, view=view, tools=request.tools, output=request.output)

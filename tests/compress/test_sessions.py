@@ -1,0 +1,93 @@
+"""Conversations, tenants, and many runs at once."""
+
+import asyncio
+from typing import Any
+
+from _agent import agent_reply, is_notes, look_up, make_agent, notes_reply, of_kind, small_model
+from _scripted import failures
+
+from agentinfer import Agent, Limits
+from agentinfer.compress import Compress, Compressed, CompressionStarted, NotesReady, report
+from agentinfer.testing import ScriptedModel, ScriptedReply, call, say, wait_for
+
+SETTINGS: dict[str, Any] = {"start_tokens": 2_000, "turns": 60.0}
+
+
+def chat_model(per_run: int = 4) -> ScriptedModel:
+    """Looks up some records for every question, each only once."""
+
+    def reply(body: dict[str, Any]) -> ScriptedReply:
+        messages = body["messages"]
+        if is_notes(body):
+            return notes_reply(body)
+        questions = sum(message["role"] == "user" for message in messages)
+        done = sum(1 for message in messages if message.get("tool_calls"))
+        return say("done") if done >= per_run * questions else say("next") + call("look_up", number=done + 1)
+
+    return ScriptedModel(handler=reply)
+
+
+async def test_notes_that_come_between_two_runs_serve_the_next() -> None:
+    gate = asyncio.Event()
+
+    def written(body: dict[str, Any]) -> ScriptedReply:
+        return wait_for(gate) + notes_reply(body)
+
+    plugin = Compress(small=ScriptedModel(handler=written, name="small"), **SETTINGS)
+    agent = Agent(chat_model(), tools=[look_up], plugins=[plugin], limits=Limits(steps=40))
+    async with agent:
+        results = [await agent.run(f"Question {number}", session="s") for number in range(3)]
+        assert sum(len(of_kind(result, CompressionStarted)) for result in results) == 1
+        assert not any(of_kind(result, Compressed) for result in results)
+        gate.set()
+        await agent.drain()
+        last = await agent.run("Question 3", session="s")
+        events = of_kind(last, NotesReady, Compressed)
+        assert [event.kind for event in events][:2] == ["NotesReady", "Compressed"]
+        assert not failures(last)
+        assert last.run.view[-1].content == "done"
+        questions = [m.content for m in last.run.view if m.role == "user"]
+        assert questions == [f"Question {number}" for number in range(4)]
+        assert plugin.background.calls.by_purpose["notes"].calls >= 1
+        assert agent.usage.total_tokens > sum(result.usage.total_tokens for result in [*results, last])
+        assert report(last.run).spent_tokens > 0
+
+
+async def test_what_one_tenant_left_is_not_taken_over_by_another() -> None:
+    plugin = Compress(small=small_model(), **SETTINGS)
+    agent = Agent(chat_model(12), tools=[look_up], plugins=[plugin], limits=Limits(steps=40))
+    async with agent:
+        for tenant in ("one", "two"):
+            first = await agent.run("Question 0", session="s", tenant=tenant)
+            await agent.drain()
+            assert of_kind(first, CompressionStarted)
+            assert not of_kind(first, Compressed)
+        other = await agent.run("Question 0", session="s", tenant="three")
+        assert not of_kind(other, Compressed)
+        again = await agent.run("Question 1", session="s", tenant="one")
+        assert of_kind(again, Compressed)
+
+
+async def test_work_for_a_conversation_that_was_not_kept_is_dropped() -> None:
+    """The same session's name in another agent: its history is another one."""
+    plugin = Compress(small=small_model(), **SETTINGS)
+    first = Agent(chat_model(12), tools=[look_up], plugins=[plugin], limits=Limits(steps=40))
+    await first.run("Question 0", session="s")
+    await first.drain()
+    second = Agent(chat_model(3), tools=[look_up], plugins=[plugin])
+    result = await second.run("Another question", session="s")
+    assert result.answer == "done"
+    assert [event.kind for event in result.events if "ompress" in event.kind] == ["CompressionDropped"]
+
+
+async def test_many_runs_at_once_on_one_object() -> None:
+    plugin = Compress(small=small_model(), **SETTINGS)
+    agent = make_agent(plugin, model=ScriptedModel(handler=agent_reply), slow=True)
+    async with agent:
+        results = await asyncio.gather(*(agent.run(f"What are the codes? {number}") for number in range(8)))
+    assert [result.answer for result in results] == ["done"] * 8
+    assert not any(failures(result) for result in results)
+    assert all(of_kind(result, Compressed) for result in results)
+    assert len({id(result.run.tools) for result in results}) == 1, "one tool list, one lane"
+    assert all(report(result.run).swaps == len(of_kind(result, Compressed)) for result in results)
+    assert list(plugin.lengths) == [13] * 8
