@@ -48,7 +48,7 @@ def register(commands: Commands) -> None:
     parser.add_argument("question", help="what you want to know")
     parser.add_argument("--corpus", metavar="DB", type=Path, help=CORPUS)
     parser.add_argument("--config", metavar="FILE", type=Path, help=_CONFIG)
-    add_model_options(parser)
+    add_model_options(parser, small=True)
     add_limit_options(parser)
     parser.add_argument("--json", action="store_true", help="print the whole result as JSON: answer, usage, transcript")
     parser.add_argument("--quiet", action="store_true", help="do not show the run")
