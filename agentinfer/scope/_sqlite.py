@@ -1,0 +1,331 @@
+"""Guidelines in a SQLite file (WAL): many processes may write it at once."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import sqlite3
+import time
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from types import MappingProxyType
+from typing import TypeVar
+
+from agentinfer.errors import UserError
+from agentinfer.local._lock import file_lock
+from agentinfer.scope._deltas import Change, Delta, Snapshot, reduce, touched
+from agentinfer.scope._guideline import Guideline, Space, key_of
+from agentinfer.scope._schema import check_ours, migrate
+from agentinfer.scope._store import Outcome, StoreError, arms_of, change_of, evidence_of
+
+__all__ = ["SqliteStore"]
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+_SCORE = """
+INSERT INTO scores (space, guideline, run, shown, score, firm, at) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (space, guideline, run) DO UPDATE SET shown = excluded.shown, score = excluded.score, firm = excluded.firm,
+at = excluded.at WHERE excluded.firm >= firm
+"""
+
+
+class SqliteStore:
+    """Keeps guidelines in a file.
+
+    SQLite runs in a thread of its own, never on the event loop. Writers of all processes wait for each other; what
+    `apply` and `record` report as written has been synchronised to the disk. A damaged file is set aside beside its
+    place, with a warning in the log of this module, and a new one is begun; it is never written to.
+
+    Args:
+        path: The file; made where there is none. Tenants and memories are rows in it, never names of files.
+        create: Whether to begin a new file where there is none, or a damaged one; else that is an error.
+        patience: Seconds to wait for other writers.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, create: bool = True, patience: float = 60.0) -> None:
+        self.path = Path(path)
+        self.set_aside: list[Path] = []
+        """Damaged files that this store has moved out of the way."""
+        self._create = create
+        self._patience = patience
+        self._held: list[sqlite3.Connection] = []
+        """The connection, where there is one."""
+        weakref.finalize(self, _close_all, self._held)
+        self._opened: tuple[int, int] | None = None
+        self._executor: ThreadPoolExecutor | None = None
+        self._process = os.getpid()
+        self._inherited: list[sqlite3.Connection] = []
+        """Connections of the process that forked this one, which must be neither used nor closed here."""
+
+    def __repr__(self) -> str:
+        return f"SqliteStore({str(self.path)!r})"
+
+    async def load(self, space: Space) -> Snapshot:
+        """The guidelines of a space, and what is known of their worth.
+
+        Raises:
+            StoreError: The file cannot be read.
+        """
+        return await self._run(lambda connection: _load(connection, _key(space)))
+
+    async def apply(self, space: Space, deltas: Sequence[Delta], *, author: str, reason: str = "") -> list[Change]:
+        """Apply deltas in order, all of them or none; what has changed, on disk when this returns.
+
+        Raises:
+            StoreError: They could not be written; nothing of them was.
+        """
+        return await self._run(lambda connection: _apply(connection, _key(space), deltas, author, reason))
+
+    async def record(self, space: Space, outcome: Outcome) -> None:
+        """Note what a run scored.
+
+        Raises:
+            StoreError: It could not be written.
+        """
+        await self._run(lambda connection: _record(connection, _key(space), outcome))
+
+    async def history(self, space: Space) -> list[Change]:
+        """Every change of a space, oldest first.
+
+        Raises:
+            StoreError: The file cannot be read.
+        """
+        return await self._run(lambda connection: _history(connection, _key(space)))
+
+    async def spaces(self) -> list[Space]:
+        """The spaces that hold guidelines.
+
+        Raises:
+            StoreError: The file cannot be read.
+        """
+        rows = await self._run(lambda c: c.execute("SELECT DISTINCT space FROM guidelines ORDER BY space").fetchall())
+        return [Space(*json.loads(key)) for (key,) in rows]
+
+    async def aclose(self) -> None:
+        """Close the file. The store opens it again when it is used again."""
+        executor, self._executor = self._executor, None
+        if executor is not None:
+            await asyncio.get_running_loop().run_in_executor(executor, self._close)
+            executor.shutdown(wait=False)
+
+    async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        if self._process != os.getpid():
+            self._inherited += self._held
+            self._held.clear()
+            self._process, self._executor = os.getpid(), None
+        if self._executor is None:
+            self._executor = ThreadPoolExecutor(1, thread_name_prefix="scope-store")
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self._attempt, work)
+
+    # In the store's own thread
+
+    def _attempt(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            return work(self._open())
+        except sqlite3.Error as error:
+            code = getattr(error, "sqlite_errorcode", None)
+            damaged = code is not None and code & 0xFF in _DAMAGED
+            self._close()
+            if damaged and self._create:
+                self._move_aside(error)
+                return work(self._open())
+            told = "is damaged" if damaged else "cannot be used"
+            raise StoreError(f"the guidelines in {self.path}: the file {told} ({error})") from error
+        except OSError as error:
+            self._close()
+            raise StoreError(f"the guidelines in {self.path}: {error.strerror or error}") from error
+        except UserError as error:
+            raise StoreError(f"the guidelines in {self.path}: a row is broken: {error}") from error
+
+    def _open(self) -> sqlite3.Connection:
+        """The connection to the file that is there now."""
+        if self._held and self._opened == self._there():
+            return self._held[0]
+        self._close()
+        if not self._create and not self.path.exists():
+            raise StoreError(f"there are no guidelines at {self.path}")
+        with self._opening():
+            connection = sqlite3.connect(
+                self.path, timeout=self._patience, isolation_level=None, check_same_thread=False
+            )
+            try:
+                if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+                    raise _damage()
+                check_ours(connection)
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = FULL")
+                migrate(connection)
+            except StoreError as error:
+                connection.close()
+                raise StoreError(f"the guidelines in {self.path}: {error}") from None
+            except BaseException:
+                connection.close()
+                raise
+        self._held.append(connection)
+        self._opened = self._there()
+        return connection
+
+    @contextmanager
+    def _opening(self) -> Iterator[None]:
+        """One process at a time opens, makes, migrates or sets aside."""
+        if self._create:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        with file_lock(self.path.with_name(f"{self.path.name}.lock"), lambda: None):
+            yield
+
+    def _move_aside(self, error: sqlite3.Error) -> None:
+        """Move a damaged file out of the way, unless another process has done so."""
+        with self._opening():
+            if _is_whole(self.path):
+                return
+            aside = self.path.with_name(f"{self.path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}")
+            for suffix in ("-wal", "-shm", ""):
+                with contextlib.suppress(FileNotFoundError):
+                    self.path.with_name(self.path.name + suffix).rename(aside.with_name(aside.name + suffix))
+            self.set_aside.append(aside)
+        _log.warning("%s is damaged (%s): it was moved to %s, and a new one is begun", self.path, error, aside)
+
+    def _there(self) -> tuple[int, int] | None:
+        """What tells the file that is there now from others."""
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def _close(self) -> None:
+        _close_all(self._held)
+
+
+def _close_all(connections: list[sqlite3.Connection]) -> None:
+    while connections:
+        with contextlib.suppress(sqlite3.Error):
+            connections.pop().close()
+
+
+def _damage() -> sqlite3.DatabaseError:
+    error = sqlite3.DatabaseError("database disk image is malformed")
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return error
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a file can be read through."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+            return bool(connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
+    except sqlite3.Error:
+        return False
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _load(connection: sqlite3.Connection, space: str) -> Snapshot:
+    connection.execute("BEGIN")  # one state for the three
+    try:
+        rows = connection.execute(
+            "SELECT data FROM guidelines WHERE space = ? ORDER BY created, id", (space,)
+        ).fetchall()
+        scores = connection.execute(
+            "SELECT guideline, shown, score, firm FROM scores WHERE space = ?", (space,)
+        ).fetchall()
+        revision = _revision(connection, space)
+    finally:
+        connection.execute("COMMIT")
+    guidelines = [_read(data) for (data,) in rows]
+    return Snapshot(revision, MappingProxyType({g.id: g for g in guidelines}), MappingProxyType(evidence_of(scores)))
+
+
+def _apply(
+    connection: sqlite3.Connection, space: str, deltas: Sequence[Delta], author: str, reason: str
+) -> list[Change]:
+    changes: list[Change] = []
+    with _transaction(connection):
+        revision = _revision(connection, space) + 1
+        for delta in deltas:
+            ids, key = touched(delta)
+            marks = ", ".join("?" * len(ids))
+            query = f"SELECT data FROM guidelines WHERE space = ? AND (id IN ({marks}) OR key = ?)"  # noqa: S608 - only marks
+            known = [_read(data) for (data,) in connection.execute(query, (space, *ids, key or ""))]
+            before = {guideline.id: guideline for guideline in known}
+            for after in reduce(delta, known):
+                changes.append(change_of(revision, author, reason, before.get(after.id), after))
+                _write(connection, space, changes[-1])
+    return changes
+
+
+def _write(connection: sqlite3.Connection, space: str, change: Change) -> None:
+    after, before = change.after, change.before
+    data = _dump(after)
+    connection.execute(
+        "INSERT OR REPLACE INTO guidelines (space, id, key, created, data) VALUES (?, ?, ?, ?, ?)",
+        (space, after.id, key_of(after.text), after.created, data),
+    )
+    connection.execute(
+        "INSERT INTO changes (space, revision, at, author, reason, before, after) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (space, change.revision, change.at, change.author, change.reason, before and _dump(before), data),
+    )
+
+
+def _record(connection: sqlite3.Connection, space: str, outcome: Outcome) -> None:
+    now = time.time()
+    rows = [
+        (space, guideline, outcome.run, shown, outcome.score, outcome.firm, now)
+        for guideline, shown in arms_of(outcome)
+    ]
+    with _transaction(connection):
+        connection.executemany(_SCORE, rows)
+
+
+def _history(connection: sqlite3.Connection, space: str) -> list[Change]:
+    rows = connection.execute(
+        "SELECT revision, at, author, reason, before, after FROM changes WHERE space = ? ORDER BY number", (space,)
+    )
+    return [
+        Change(
+            revision=revision,
+            at=at,
+            author=author,
+            reason=reason,
+            before=None if before is None else _read(before),
+            after=_read(after),
+        )
+        for revision, at, author, reason, before, after in rows
+    ]
+
+
+def _revision(connection: sqlite3.Connection, space: str) -> int:
+    (revision,) = connection.execute("SELECT max(revision) FROM changes WHERE space = ?", (space,)).fetchone()
+    return revision or 0
+
+
+def _key(space: Space) -> str:
+    return json.dumps([space.tenant, space.memory])
+
+
+def _dump(guideline: Guideline) -> str:
+    return json.dumps(guideline.to_dict())
+
+
+def _read(data: str) -> Guideline:
+    try:
+        return Guideline.from_dict(json.loads(data))
+    except ValueError as error:
+        raise UserError(str(error)) from None
