@@ -1,0 +1,147 @@
+"""Draft indexes on disk: one file per tenant, checked by a digest, replaced whole.
+
+A file is the line `agentinfer-drafts 1`, a line of JSON (`tenant`, `calibrations`, and of each segment its `id` and
+`bytes`, the least recently used first), the segments' texts one after the other (four bytes a token, little-endian,
+the highest bit set where the model wrote it), and the SHA-256 of all before.
+"""
+
+import hashlib
+import json
+import os
+import sys
+from array import array
+from pathlib import Path
+from typing import Any
+
+from agentinfer.errors import UserError
+from agentinfer.local._lock import file_lock
+from agentinfer.sam._index import DraftIndex, Segment
+
+__all__ = ["IndexFileError", "load_index", "save_index"]
+
+HEADER = b"agentinfer-drafts 1\n"
+DIGEST_BYTES = hashlib.sha256().digest_size
+
+
+class IndexFileError(UserError):
+    """A file of a draft index is damaged, or none."""
+
+
+def save_index(index: DraftIndex, folder: str | os.PathLike[str], *, tenant: str | None = None) -> Path:
+    """Save a tenant's earlier sessions; what another process has saved meanwhile is kept beside them.
+
+    Returns:
+        The file.
+
+    Raises:
+        OSError: It cannot be written; the file is as it was.
+        IndexFileError: What is there is damaged; it is left for somebody to look at.
+    """
+    path = _path(folder, tenant)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with file_lock(path.with_suffix(".lock"), waiting=lambda: None):
+        segments = {segment.id: segment for segment in index.segments(tenant)}
+        if path.exists():
+            others = [segment for segment in _read(path, tenant)[0] if segment.id not in segments]
+            room = index.max_tokens - sum(map(len, segments.values()))
+            kept: list[Segment] = []
+            for segment in reversed(others):
+                room -= len(segment)
+                if room < 0:
+                    break
+                kept.insert(0, segment)
+            segments = {segment.id: segment for segment in (*kept, *segments.values())}
+        calibrations = [calibration.dump() for calibration in index.calibrations(tenant)]
+        _write(path, tenant, list(segments.values()), calibrations)
+    return path
+
+
+def load_index(index: DraftIndex, folder: str | os.PathLike[str], *, tenant: str | None = None) -> int:
+    """Add a tenant's saved sessions to an index.
+
+    Args:
+        index: Where to add them.
+        folder: Where they were saved.
+        tenant: Whose; nobody else's are read.
+
+    Returns:
+        How many there were; 0 where nothing was saved.
+
+    Raises:
+        IndexFileError: The file is damaged, of another version, or another tenant's. The index is as it was.
+    """
+    path = _path(folder, tenant)
+    try:
+        segments, calibrations = _read(path, tenant)
+    except FileNotFoundError:
+        return 0
+    try:
+        for calibration, values in zip(index.calibrations(tenant), calibrations, strict=True):
+            calibration.load(values)
+    except (TypeError, ValueError) as error:
+        raise _damaged(path, str(error)) from None
+    for segment in segments:
+        index.add(segment, tenant=tenant)
+    return len(segments)
+
+
+def _path(folder: str | os.PathLike[str], tenant: str | None) -> Path:
+    """A tenant's name may be anything, so that its file is named by a digest of it."""
+    name = "all" if tenant is None else f"tenant-{hashlib.sha256(tenant.encode(errors='replace')).hexdigest()[:32]}"
+    return Path(folder) / f"{name}.drafts"
+
+
+def _write(path: Path, tenant: str | None, segments: list[Segment], calibrations: list[list[float]]) -> None:
+    about = {
+        "tenant": tenant,
+        "calibrations": calibrations,
+        "segments": [{"id": segment.id, "bytes": len(segment.text)} for segment in segments],
+    }
+    digest = hashlib.sha256()
+    partial = path.with_suffix(".partial")
+    try:
+        with partial.open("wb") as file:
+            for part in (HEADER, json.dumps(about).encode() + b"\n", *(_swapped(s.text) for s in segments)):
+                digest.update(part)
+                file.write(part)
+            file.write(digest.digest())
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def _read(path: Path, tenant: str | None) -> tuple[list[Segment], list[list[float]]]:
+    content = path.read_bytes()
+    if not content.startswith(HEADER):
+        known = content.startswith(HEADER[: HEADER.index(b" ") + 1])
+        raise _damaged(path, "it is of another version" if known else "it is no draft index")
+    body, digest = content[:-DIGEST_BYTES], content[-DIGEST_BYTES:]
+    if hashlib.sha256(body).digest() != digest:
+        raise _damaged(path, "it was cut or changed: its digest differs")
+    line, _, texts = body[len(HEADER) :].partition(b"\n")
+    try:
+        about: dict[str, Any] = json.loads(line)
+        if about["tenant"] != tenant:
+            raise _damaged(path, "it is another tenant's")
+        segments, at = [], 0
+        for entry in about["segments"]:
+            segments.append(Segment(_swapped(texts[at : at + entry["bytes"]])))
+            at += entry["bytes"]
+        return segments, about["calibrations"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise _damaged(path, repr(error)) from None
+
+
+def _swapped(text: bytes) -> bytes:
+    if sys.byteorder == "little":
+        return text
+    entries = array("I", text)
+    entries.byteswap()
+    return entries.tobytes()
+
+
+def _damaged(path: Path, reason: str) -> IndexFileError:
+    return IndexFileError(f"cannot read {path}: {reason}. Delete it to start anew")
