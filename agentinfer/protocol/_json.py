@@ -23,8 +23,8 @@ _NEXT = f"If you can answer the question now, use {ANSWER}; else take the next s
 """Said after every result: small models tend to go on searching when they have what they need."""
 
 _HOW_TO = """\
-You work in steps. Every reply is one JSON object and nothing else:
-{"thought": "what you know and what you need next", "action": "one of the actions", "input": {its arguments}}
+You work in steps. Every reply is one JSON object and nothing else: {"thought": ..., "action": ..., "input": {...}}
+"thought" says what you know and what you need next, "action" is one of those below, "input" holds its arguments.
 After an action its result comes in the next message.
 
 Actions:
@@ -38,7 +38,7 @@ class JsonProtocol:
 
     def preamble(self, tools: ToolSet, output: Output[Any] | None) -> str:
         """The actions, and the shape of a reply."""
-        answer = f"input must fit {output.schema_text}" if output else 'input: {"answer": "the answer, short"}'
+        answer = f"input must fit {output.schema_text}" if output else 'input: {"answer": ...}'
         actions = describe_tools(tools) + "\n" if tools else ""
         return f"{_HOW_TO}{actions}- {ANSWER}: give the answer and stop; {answer}"
 

@@ -15,15 +15,17 @@ PAGE_CHARS = 4_000
 """Characters of a document that the model is shown at once."""
 
 
-def corpus_tools(corpus: "Corpus", *, top_k: int = 5) -> list[Tool]:
+def corpus_tools(corpus: "Corpus", *, top_k: int = 5, fenced: bool = False) -> list[Tool]:
     """`corpus_search` and `open_document` over a corpus.
 
     Args:
         corpus: The corpus.
         top_k: How many passages a search gives. The model does not choose: small ones ask for too few.
+        fenced: Whether the model is shown results between two lines that mark them as material: for a corpus of texts
+            that strangers wrote. It costs about 40 tokens a result.
     """
 
-    @tool(bounded=True, render=_show_hits)
+    @tool(bounded=True, fenced=fenced, render=_show_hits)
     async def corpus_search(query: str) -> Sequence["Hit"]:
         """Search the document collection by keywords.
 
@@ -32,7 +34,7 @@ def corpus_tools(corpus: "Corpus", *, top_k: int = 5) -> list[Tool]:
         """
         return await corpus.search(query, top_k)
 
-    @tool(bounded=True, max_chars=PAGE_CHARS + 500, render=_show_page)
+    @tool(bounded=True, fenced=fenced, max_chars=PAGE_CHARS + 500, render=_show_page)
     async def open_document(id: str, page: int = 1) -> str | Sequence["Hit"]:  # noqa: A002 - the word the model sees
         """Read a document in full.
 
