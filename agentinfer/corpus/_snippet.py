@@ -9,6 +9,10 @@ from itertools import islice
 from agentinfer.corpus._text import is_cjk
 
 WIDTH = 500
+WHOLE = 700
+"""Characters of a text that is not cut: what a cut would leave out is hardly worth another step."""
+_IN_TITLE = 0.25
+"""What a term counts that the title has too: it tells which document this is, not which of its passages."""
 _MAX_MATCHES = 5_000
 _BORDER = re.compile(r"(?<=[.!?])\s+|[。！？]|\n+")
 
@@ -45,40 +49,50 @@ def term_pattern(terms: Sequence[str]) -> re.Pattern[str]:
     return re.compile("|".join(parts) or "(?!)", re.IGNORECASE)
 
 
-def snippet(text: str, pattern: re.Pattern[str], width: int = WIDTH) -> str:
+def snippet(text: str, pattern: re.Pattern[str], width: int = WIDTH, *, title: str = "") -> str:
     """Cut the passage with the most, and the most telling, of the terms out of a text.
 
     Args:
         text: The text.
         pattern: What finds the terms, from `term_pattern`.
-        width: About how many characters to return.
+        width: About how many characters to return; of a text that is hardly longer, all.
+        title: The document's title, which is shown beside the passage.
 
     Returns:
         One line; an ellipsis marks where a sentence was cut.
     """
-    start, end = _best_window(text, pattern, width)
+    if len(text) <= width * WHOLE // WIDTH:
+        return " ".join(text.split())
+    start, end = _best_window(text, pattern, width, title)
     return _cut(text, start, end, width)
 
 
-def _best_window(text: str, pattern: re.Pattern[str], width: int) -> tuple[int, int]:
-    """Return where the best passage's first match begins and its last match ends."""
+def _matches(text: str, pattern: re.Pattern[str]) -> list[tuple[int, int, str]]:
+    """Where each term begins and ends, and which it is."""
     plain = text if text.isascii() else text.translate(_UNACCENTED)
-    found = [(m.start(), m.end(), m.group().lower()) for m in islice(pattern.finditer(plain), _MAX_MATCHES)]
+    return [(m.start(), m.end(), m.group().lower()) for m in islice(pattern.finditer(plain), _MAX_MATCHES)]
+
+
+def _best_window(text: str, pattern: re.Pattern[str], width: int, title: str) -> tuple[int, int]:
+    """Return where the best passage's first match begins and its last match ends."""
+    found = _matches(text, pattern)
     if not found:
         return 0, 0
     # A term that is everywhere in the document says little about which passage is the right one.
-    frequency = Counter(key for _, _, key in found)
+    weight = {key: count**-0.5 for key, count in Counter(key for _, _, key in found).items()}
+    for key in weight.keys() & {key for _, _, key in _matches(title, pattern)}:
+        weight[key] *= _IN_TITLE
     best, best_score = (found[0][0], found[0][1]), 0.0
     inside: Counter[str] = Counter()
     first, score = 0, 0.0
     reach = width * 2 // 3  # the rest is for what stands before and after the terms
     for start, end, key in found:
         inside[key] += 1
-        score += frequency[key] ** -0.5 if inside[key] == 1 else 0.0
+        score += weight[key] if inside[key] == 1 else 0.0
         while end - found[first][0] > reach and found[first][0] < start:
             gone = found[first][2]
             inside[gone] -= 1
-            score -= frequency[gone] ** -0.5 if inside[gone] == 0 else 0.0
+            score -= weight[gone] if inside[gone] == 0 else 0.0
             first += 1
         if score > best_score + 1e-9:
             best, best_score = (found[first][0], end), score

@@ -169,7 +169,7 @@ def _count(connection: sqlite3.Connection) -> int:
 def _search(connection: sqlite3.Connection, terms: list[str], top_k: int) -> list[Hit]:
     rows = connection.execute(_SEARCH, (_SNIPPET_CHARS, match_expression(terms), RANK, top_k)).fetchall()
     pattern = term_pattern(terms)
-    return [Hit(id_, title, snippet(text, pattern), -rank) for id_, title, text, rank in rows]
+    return [Hit(id_, title, snippet(text, pattern, title=title), -rank) for id_, title, text, rank in rows]
 
 
 def _open(connection: sqlite3.Connection, wanted: str) -> Document:

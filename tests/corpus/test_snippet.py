@@ -45,3 +45,16 @@ def test_a_text_without_borders_is_cut_with_ellipses() -> None:
     assert len(found) < WIDTH + 20
     assert found.endswith("…")
     assert cut("", "x") == ""
+
+
+def test_what_the_title_says_does_not_choose_the_passage() -> None:
+    text = "Laos is a country. " * 2 + "Nothing to see here. " * 60 + "Its capital is Vientiane. " + "Nor here. " * 60
+    pattern = term_pattern(["capital", "laos"])
+    assert "Vientiane" in snippet(text, pattern, title="Laos")
+    assert "Vientiane" not in snippet(text.replace("capital", "centre"), pattern, title="Laos")
+
+
+def test_what_is_hardly_too_long_is_shown_whole() -> None:
+    text = "laos " + "word " * 130 + "end"
+    assert 500 < len(text) <= 700
+    assert snippet(text, term_pattern(["laos"])) == text
