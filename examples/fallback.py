@@ -38,7 +38,7 @@ class Fallback:
         yield Falling()
 
 
-@tool(bounded=True)  # short results: the model needs no way to read on
+@tool
 def airports(country: str) -> int:
     """How many airports a country has. country: its English name."""
     return {"Bhutan": 2, "Laos": 8}.get(country, 0)
