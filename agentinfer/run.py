@@ -231,18 +231,28 @@ class Run:
             ModelError: The call failed, or would not fit the run's limits.
             UserError: The purpose is the loop's own.
         """
-        if purpose == "step":
-            raise UserError("The purpose 'step' is the loop's own")
-        request = ModelRequest(
-            model=model or self.model,
-            view=view,
-            tools=tools or ToolSet(),
-            output=output,
-            choice=choice,
-            sampling=sampling,
-            purpose=purpose,
-            cause=cause,
+        return await self.make(
+            ModelRequest(
+                model=model or self.model,
+                view=view,
+                tools=tools or ToolSet(),
+                output=output,
+                choice=choice,
+                sampling=sampling,
+                purpose=purpose,
+                cause=cause,
+            )
         )
+
+    async def make(self, request: ModelRequest) -> Completion:
+        """As `complete`, of a request that is there: what `Background.calls.make` is for work that outlives the run.
+
+        Raises:
+            ModelError: The call failed, or would not fit the run's limits.
+            UserError: The purpose is the loop's own.
+        """
+        if request.purpose == "step":
+            raise UserError("The purpose 'step' is the loop's own")
         self._check_room(request)
         return await self.calls.make(request)
 

@@ -1,15 +1,25 @@
 """An agent that answers questions from a corpus, ready made."""
 
+import dataclasses
 import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from agentinfer.agent import Agent
 from agentinfer.corpus import Corpus
-from agentinfer.models import Model
-from agentinfer.tools import corpus_tools
+from agentinfer.models import Completion, Model, ModelRequest
+from agentinfer.protocol import Reply
+from agentinfer.run import Run
+from agentinfer.step import Middleware, ModelHandler, Plugin, ToolHandler
+from agentinfer.tools import ToolResult, corpus_tools
 from agentinfer.transcript import Message, ToolCall
+from agentinfer.usage import Usage
 
-__all__ = ["EXAMPLE", "INSTRUCTIONS", "search_agent"]
+__all__ = ["EXAMPLE", "INSTRUCTIONS", "RestateQuestion", "SearchFirst", "search_agent"]
+
+MAX_RESTATED = 400
+"""Characters of a question that is short enough to be repeated."""
 
 INSTRUCTIONS = """\
 You answer questions from a document collection, which you search. Each search finds one fact; what you found is what \
@@ -52,14 +62,70 @@ EXAMPLE = (
 invented, so that none of it is taken for the answer to another question."""
 
 
-def search_agent(model: Model, corpus: Corpus, **settings: Any) -> Agent:
+class SearchFirst:
+    """Begins a conversation with a search for the question itself: a step for which no model has to be asked.
+
+    Args:
+        tool: The name of the tool that searches; its argument is `query`.
+    """
+
+    def __init__(self, tool: str = "corpus_search") -> None:
+        self._tool = tool
+
+    @asynccontextmanager
+    async def bind(self, run: Run) -> AsyncIterator[Middleware]:
+        """What stands in for the model in the first step of a conversation, and does nothing later."""
+        yield Middleware() if run.goes_on else _SearchFirst(run, self._tool)
+
+
+class _SearchFirst(Middleware):
+    def __init__(self, run: Run, tool: str) -> None:
+        self._run = run
+        self._tool = tool
+
+    async def model(self, request: ModelRequest, handler: ModelHandler) -> Completion:
+        if self._run.goes_on or self._tool not in request.tools or request.choice == "none":
+            return await handler(request)
+        call = ToolCall(id="first_search", name=self._tool, arguments=json.dumps({"query": self._run.question}))
+        message = Message.assistant("I search for the question itself.", tool_calls=[call])
+        return Completion(reply=Reply(message=message), finish_reason=None, usage=Usage(), model=request.model.name)
+
+
+class RestateQuestion:
+    """Puts the question again after what a tool returned.
+
+    Small models answer with the last name they have read, not with what was asked for, where the question stands far
+    above. A question of over 400 characters is not repeated.
+    """
+
+    @asynccontextmanager
+    async def bind(self, run: Run) -> AsyncIterator[Middleware]:
+        """What adds to the results of one run."""
+        yield _RestateQuestion(run.question) if len(run.question) <= MAX_RESTATED else Middleware()
+
+
+class _RestateQuestion(Middleware):
+    def __init__(self, question: str) -> None:
+        self._question = question
+
+    async def tool(self, call: ToolCall, handler: ToolHandler) -> ToolResult:
+        result = await handler(call)
+        if result.outcome != "ok":
+            return result
+        return dataclasses.replace(result, content=f"{result.content}\n\nThe question is still: {self._question}")
+
+
+def search_agent(model: Model, corpus: Corpus, *, plugins: Sequence[Plugin] = (), **settings: Any) -> Agent:
     """An agent with the tools `corpus_search` and `open_document`.
+
+    It begins with a search for the question itself (`SearchFirst`), and repeats the question after each result
+    (`RestateQuestion`).
 
     Args:
         model: Who is asked.
         corpus: What is searched.
+        plugins: Further plug-ins, outermost first; they stand inside of the two.
         settings: Further arguments of `Agent`; `instructions` and `examples` replace those of this module.
     """
-    return Agent(
-        model, **{"tools": corpus_tools(corpus), "instructions": INSTRUCTIONS, "examples": EXAMPLE, **settings}
-    )
+    defaults = {"tools": corpus_tools(corpus), "instructions": INSTRUCTIONS, "examples": EXAMPLE}
+    return Agent(model, **{**defaults, **settings}, plugins=(SearchFirst(), RestateQuestion(), *plugins))

@@ -2,20 +2,22 @@
 
     python -m benchmarks.collab --large results/large --small results/small results/collab results/router ...
 
-For each folder: accuracy, its difference to the large model alone, seconds, the large model's share of the calls, and
-the speed-up beside the ceiling that the two models' own speeds allow at that share. Intervals are those of
-`agentinfer compare`: paired bootstrap over the questions that both have answered, 95 %.
+For each folder: accuracy, its difference to the large model alone, F1, seconds, the large model's share of calls and
+tokens, and the speed-up beside the ceiling that the two models' own speeds allow at that share of the calls.
+Intervals are those of `agentinfer compare`: paired bootstrap over the questions that both have answered, 95 %.
 """
 
 import argparse
 import math
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from agentinfer.errors import AgentInferError
-from agentinfer.evals import Duel, Record, compare, load_records, load_settings
+from agentinfer.evals import Duel, ModelShare, Record, compare, load_records, load_settings
 
 AIM = 0.10
 """Points of accuracy that a collaboration may lose."""
@@ -25,13 +27,13 @@ CEILING = 0.80
 
 @dataclass(frozen=True, kw_only=True)
 class Speeds:
-    """Seconds of one step of each model, from the runs in which it was alone."""
+    """Seconds of one call of each model and what follows from it, from the runs in which it was alone."""
 
     large: float
     small: float
 
     def ceiling(self, share: float) -> float:
-        """The speed-up where the large model makes this share of as many steps, and switching is free."""
+        """The speed-up where the large model makes this share of as many calls, and switching is free."""
         return self.large / (share * self.large + (1 - share) * self.small)
 
 
@@ -41,13 +43,17 @@ class Row:
 
     name: str
     questions: int
-    solved: float
+    solved: tuple[float, float, float]
+    """Estimate, low, high; likewise below."""
     difference: tuple[float, float, float]
-    """Of accuracy: estimate, low, high."""
+    """Of accuracy, to the large model's."""
+    f1: float | None
     seconds: float
     speed_up: tuple[float, float, float]
     share: float
     """The large model's, of all calls."""
+    token_share: float
+    """The large model's, of all tokens read and written."""
     steps: float
     ceiling: float
 
@@ -68,7 +74,7 @@ class Row:
 def rows_of(large: Path, small: Path, others: Sequence[Path], *, seed: int = 0) -> tuple[Speeds, list[Row]]:
     """The speeds of the two models, and a row for each folder; the first one is the large model's own."""
     name = _model_of(large)
-    speeds = Speeds(large=_step_seconds(large), small=_step_seconds(small))
+    speeds = Speeds(large=_call_seconds(large), small=_call_seconds(small))
     compared = compare([large, small, *others], large=name, seed=seed)
     rows = []
     for place, run in enumerate(compared.runs):
@@ -77,7 +83,8 @@ def rows_of(large: Path, small: Path, others: Sequence[Path], *, seed: int = 0) 
         assert solved is not None
         assert seconds is not None
         assert steps is not None
-        share = _share(run.records, name)
+        f1 = figures.get("grade:f1")
+        share = share_of(run.records, name, lambda spent: spent.calls)
         difference = speed_up = (0.0, 0.0, 0.0)
         if place == 0:
             speed_up = (1.0, 1.0, 1.0)
@@ -85,13 +92,15 @@ def rows_of(large: Path, small: Path, others: Sequence[Path], *, seed: int = 0) 
             difference, speed_up = _against(compared.duels[place - 1])
         rows.append(
             Row(
-                name=run.name,
+                name=_name_of(run.directory) or run.name,
                 questions=len(run.records),
-                solved=solved.estimate,
+                solved=(solved.estimate, solved.low, solved.high),
                 difference=difference,
+                f1=None if f1 is None else f1.estimate,
                 seconds=seconds.estimate,
                 speed_up=speed_up,
                 share=share,
+                token_share=share_of(run.records, name, lambda spent: spent.prompt_tokens + spent.completion_tokens),
                 steps=steps.estimate,
                 ceiling=speeds.ceiling(share),
             )
@@ -101,30 +110,61 @@ def rows_of(large: Path, small: Path, others: Sequence[Path], *, seed: int = 0) 
 
 def render(speeds: Speeds, rows: Sequence[Row]) -> str:
     """The table."""
-    head = ["", "questions", "solved", "difference to large", f"within {AIM:.0%}?", "seconds", "speed-up"]
-    head += ["large share", "steps", "ceiling", "of ceiling"]
+    head = ["", "questions", "solved", "difference to large", f"within {AIM:.0%}?", "F1", "seconds"]
+    head += ["speed-up", "large: calls", "tokens", "steps", "ceiling", "of ceiling"]
     table = [head]
     for number, row in enumerate(rows):
+        _, least, most = row.solved
         _, low, high = row.difference
         _, slow, fast = row.speed_up
         table.append(
             [
                 row.name,
                 str(row.questions),
-                f"{row.solved:.1%}",
+                f"{row.solved[0]:.1%} [{least:.1%}, {most:.1%}]",
                 f"{row.difference[0]:+.1%} [{low:+.1%}, {high:+.1%}]" if number else "-",
                 row.verdict if number else "-",
-                f"{row.seconds:.1f}",
+                "-" if row.f1 is None else f"{row.f1:.3f}",
+                f"{row.seconds:.2f}",
                 f"{row.speed_up[0]:.2f} [{slow:.2f}, {fast:.2f}]" if number else "1",
                 f"{row.share:.1%}",
+                f"{row.token_share:.1%}",
                 f"{row.steps:.1f}",
                 f"{row.ceiling:.2f}",
                 f"{row.of_ceiling:.0%}{'' if row.of_ceiling >= CEILING else ' (below aim)'}",
             ]
         )
     widths = [max(len(line[place]) for line in table) for place in range(len(head))]
-    lines = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in table]
-    return "\n".join([*lines, f"a step takes {speeds.large:.2f} s (large), {speeds.small:.2f} s (small)"])
+    lines = [
+        "  ".join([line[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(line[1:], widths[1:], strict=True))])
+        for line in table
+    ]
+    return "\n".join([*lines, f"a call takes {speeds.large:.2f} s (large), {speeds.small:.2f} s (small)"])
+
+
+def moves(trajectories: Iterable[Mapping[str, Any]]) -> str:
+    """Who made the steps of some runs, why models changed, and what facts spoke against a step."""
+    kinds = ("steps", "switches", "put off", "fell over", "against")
+    told: dict[str, Counter[str]] = {kind: Counter() for kind in kinds}
+    for trajectory in trajectories:
+        asked = {step["index"] for step in trajectory.get("step_results", ()) if step["usage"]["calls"]}
+        for event in trajectory.get("events", ()):
+            match event.get("kind"):
+                case "TierChosen" if event["step"] in asked:
+                    told["steps"][f"{event['tier']} {event['phase']}"] += 1
+                case "ModelSwitched":
+                    told["switches"][event["cause"]] += 1
+                case "SwitchPutOff":
+                    told["put off"][event["model"]] += 1
+                case "ModelFellOver":
+                    told["fell over"][f"{event['model']} {event['cause']}"] += 1
+                case "ProgressJudged":
+                    told["against"].update(event["vetoes"])
+    return "; ".join(
+        f"{kind}: {', '.join(f'{name} {count}' for name, count in counts.most_common())}"
+        for kind, counts in told.items()
+        if counts
+    )
 
 
 def _against(duel: Duel) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
@@ -149,14 +189,21 @@ def _model_of(directory: Path) -> str:
     return str(load_settings(directory)["settings"]["agent"]["model"]["name"])
 
 
-def _step_seconds(directory: Path) -> float:
+def _name_of(directory: Path) -> str | None:
+    """What a folder's configuration is called."""
+    name = load_settings(directory)["settings"].get("name")
+    return None if name is None else str(name)
+
+
+def _call_seconds(directory: Path) -> float:
     records = load_records(directory)
-    return math.fsum(r.seconds for r in records) / max(sum(r.steps for r in records), 1)
+    return math.fsum(r.seconds for r in records) / max(sum(r.model_calls for r in records), 1)
 
 
-def _share(records: Sequence[Record], name: str) -> float:
-    calls = sum(share.calls for record in records for share in record.models.values())
-    return sum(record.models[name].calls for record in records if name in record.models) / max(calls, 1)
+def share_of(records: Sequence[Record], name: str, amount: Callable[[ModelShare], int]) -> float:
+    """The share of a model in what all models did."""
+    done = [(model, amount(spent)) for record in records for model, spent in record.models.items()]
+    return sum(number for model, number in done if model == name) / max(sum(number for _, number in done), 1)
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agentinfer import Agent, Limits, Middleware, Model, Run, StepRequest, StepResult, Usage, tool
+from agentinfer import Agent, Limits, Middleware, Model, Pricing, Run, StepRequest, StepResult, Usage, tool
 from agentinfer.compress import Compress
 from agentinfer.events import PrefixBreak
 from agentinfer.models import Completion, ModelRequest
@@ -49,6 +49,14 @@ class Clock:
 
     outside: float = 0.0
     inside: float = 0.0
+
+    def add_outside(self, seconds: float) -> None:
+        """Count one more, timed outside."""
+        self.outside += seconds
+
+    def add_inside(self, seconds: float) -> None:
+        """Count one more, timed inside."""
+        self.inside += seconds
 
     @property
     def waiting(self) -> float:
@@ -120,12 +128,6 @@ async def session(side: Side, base_url: str, settings: dict[str, Any]) -> dict[s
     """Ask all questions of one session."""
     clock = Clock()
 
-    def outside(seconds: float) -> None:
-        clock.outside += seconds
-
-    def inside(seconds: float) -> None:
-        clock.inside += seconds
-
     @tool(max_chars=100_000)
     async def look_up(number: int) -> str:
         """Look up a record."""
@@ -133,11 +135,15 @@ async def session(side: Side, base_url: str, settings: dict[str, Any]) -> dict[s
         return record(number, settings["chars"])
 
     lost, steps = 0, Usage()
-    async with Model("small", base_url=base_url) as small, Model("agent", base_url=base_url) as model:
+    prices = Pricing(input=1.0, cached_input=settings["cached_price"], output=4.0)
+    async with (
+        Model("small", base_url=base_url, pricing=prices) as small,
+        Model("agent", base_url=base_url, pricing=prices) as model,
+    ):
         plugin = side(small)
-        layers: list[Plugin] = [Timer(outside), ModelTimer(outside)]
+        layers: list[Plugin] = [Timer(clock.add_outside), ModelTimer(clock.add_outside)]
         layers += [plugin] if plugin else []
-        layers += [Timer(inside), ModelTimer(inside)]
+        layers += [Timer(clock.add_inside), ModelTimer(clock.add_inside)]
         agent = Agent(
             model, tools=[look_up], plugins=layers, limits=Limits(steps=None), instructions="Look up records."
         )
@@ -157,6 +163,7 @@ async def session(side: Side, base_url: str, settings: dict[str, Any]) -> dict[s
         "cached_share": steps.cached_share or 0.0,
         "uncached": total.prompt_tokens - (total.cached_tokens or 0),
         "completion": total.completion_tokens,
+        "cost": 1e6 * (total.cost or 0.0),
         "waiting": clock.waiting,
         "lost": lost,
     }
@@ -178,13 +185,16 @@ def main() -> None:
     parser.add_argument("--prefill", type=float, default=4_000.0, help="tokens a second (default: %(default)s)")
     parser.add_argument("--decode", type=float, default=200.0, help="tokens a second (default: %(default)s)")
     parser.add_argument("--tool", type=float, default=0.05, help="seconds of a tool call (default: %(default)s)")
+    parser.add_argument(
+        "--cached-price", type=float, default=0.25, help="of a cached token, others cost 1 (default: %(default)s)"
+    )
     parser.add_argument("--no-cache", action="store_true", help="the endpoint reads every prompt anew")
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep the figures")
     arguments = parser.parse_args()
     settings = {name: value for name, value in vars(arguments).items() if name not in ("sides", "json")}
-    row = "| {:<26} | {:>7} | {:>9} | {:>9} | {:>6} | {:>8} | {:>7} | {:>5} |"
-    print(row.format("", "seconds", "prompt", "uncached", "cached", "waiting", "longest", "facts"))
-    print(row.format(*["-" * width for width in (26, 7, 9, 9, 6, 8, 7, 5)]))
+    row = "| {:<26} | {:>7} | {:>9} | {:>9} | {:>9} | {:>6} | {:>8} | {:>7} | {:>5} |"
+    print(row.format("", "seconds", "prompt", "uncached", "cost", "cached", "waiting", "longest", "facts"))
+    print(row.format(*["-" * width for width in (26, 7, 9, 9, 9, 6, 8, 7, 5)]))
     figures = {}
     for name in arguments.sides or SIDES:
         one = figures[name] = measure(name, settings)
@@ -194,6 +204,7 @@ def main() -> None:
                 f"{one['seconds']:.1f}",
                 f"{one['prompt']:,.0f}",
                 f"{one['uncached']:,.0f}",
+                f"{one['cost']:,.0f}",
                 f"{one['cached_share']:.0%}",
                 f"{one['waiting']:.2f} s",
                 f"{one['longest']:,.0f}",

@@ -1,159 +1,206 @@
-"""What guidelines are worth: finished folders of `agentinfer eval`, a learning part and a judged part.
+"""What guidelines are worth: `python -m benchmarks.scope QUESTIONS --corpus DB --out DIR`.
 
-    python -m benchmarks.scope --learn 60 results/plain results/playbook results/scope --store scope=scope.db
+Each row is a configuration of `benchmarks/configs`: no guidelines, an ACE-style playbook, and guidelines in the system
+prompt, at the end of the conversation, in both places. All rows are at work side by side on one endpoint; each asks
+its questions one by one, in the order of the seed. It learns from the questions of one split, where it may be told
+what its answers were worth (`--signal`). Then its store is frozen, nobody is told anything any more, and the questions
+of the other split judge it.
 
-The folders hold the same questions, asked one by one in the same order. The first `--learn` questions are those that
-guidelines are learned from; the others judge them. The first folder is what the others are compared with; intervals
-come from drawing questions again and again (paired bootstrap). Folders that differ in the placement of guidelines only
-(`placement` = system, end, both) give the ablation of that.
+A row's folder holds its store, `guidelines.db`, and the two folders `learn` and `judge`, as `agentinfer eval` makes
+them. The same command goes on after an interruption, and prints the tables of what is there. A row that fails says why;
+the others go on.
 """
 
 import argparse
 import asyncio
 import json
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+from agentinfer.config import Config, load_config
+from agentinfer.corpus import Corpus
 from agentinfer.errors import AgentInferError, UserError
-from agentinfer.evals import Record, load_records
-from agentinfer.evals._bootstrap import Interval, interval_of, interval_of_difference
-from agentinfer.evals._measures import EvalRun, Measure, measures_of
-from agentinfer.evals._written import bounds, figure, value
-from agentinfer.scope import Space, SqliteStore, state_at
+from agentinfer.evals import F1, ExactMatch, Progress, Question, evaluate, load_questions, ordered
+from agentinfer.events import PluginFailed
+from agentinfer.models import Model, Sampling
+from agentinfer.scope import GuidelineLearned, GuidelineMoved, GuidelineRejected, LearningSkipped
+from agentinfer.search import search_agent
+from benchmarks.scope_table import LEARNING, STORE, render
 
-FIGURES = ("solved", "steps", "tokens", "cached_share", "seconds")
-Options = Mapping[str, int]
-
-
-def load(folder: Path) -> EvalRun:
-    """A folder, its records in the order in which they were asked."""
-    records = sorted(load_records(folder), key=lambda record: record.time)
-    if any(record.concurrency > 1 for record in records):
-        print(f"{folder}: some questions were asked side by side, so what is learned comes late", file=sys.stderr)
-    return EvalRun(name=folder.name, directory=folder, records=records, large=None)
+CONFIGS = Path(__file__).with_name("configs")
+ROWS = ("none", "playbook", "system", "end", "both")
+"""Files `scope-ROW.toml`; the first one is what the others are compared with."""
+TOLD = 10
+"""Questions from one line of progress to the next."""
+FROZEN: Mapping[str, Mapping[str, Any]] = {"scope": {"learn": "off"}, "agentinfer.scope:Playbook": {"learn": False}}
+"""What keeps each plug-in that learns from learning."""
 
 
-def parts(runs: Sequence[EvalRun], learn: int) -> tuple[list[str], list[str]]:
-    """The ids of the learning part and of the judged part: those that all folders hold, in the first one's order.
+def configured(config: Config, folder: Path, signal: str | None, *, learns: bool) -> Config:
+    """A row's configuration for one of its parts: its own store, and how it learns."""
+    evidence = "outcome" if signal is None else "feedback"
+    plugins = {
+        name: {**settings, "store": str(folder / STORE), "evidence": evidence, **({} if learns else FROZEN[name])}
+        if name in FROZEN
+        else settings
+        for name, settings in config.plugins.items()
+    }
+    return config.model_copy(update={"plugins": plugins})
 
-    Raises:
-        UserError: The order differs, or one of the parts is empty.
+
+class Row:
+    """One row.
+
+    Args:
+        config: Its configuration.
+        folder: Where all of it is kept.
+        model: The one that all rows ask.
+        corpus: What is searched.
+        arguments: Those of the command.
     """
-    held = [[record.id for record in run.records] for run in runs]
-    common = set(held[0]).intersection(*held[1:])
-    orders = [[name for name in ids if name in common] for ids in held]
-    for run, order in zip(runs, orders, strict=True):
-        if order != orders[0]:
-            raise UserError(f"{run.directory} asked its questions in another order than {runs[0].directory}")
-    if not 0 < learn < len(orders[0]):
-        raise UserError(
-            f"--learn lies between 1 and {len(orders[0]) - 1}: the folders share {len(orders[0])} questions"
-        )
-    return orders[0][:learn], orders[0][learn:]
+
+    def __init__(
+        self, config: Config, folder: Path, model: Model, corpus: Corpus, arguments: argparse.Namespace
+    ) -> None:
+        self._config = config
+        self._folder = folder
+        self._model = model
+        self._corpus = corpus
+        self._arguments = arguments
+        self._signal = None if arguments.signal == "none" else arguments.signal
+
+    async def measure(self, learned: Sequence[Question], judged: Sequence[Question]) -> None:
+        """Learn from some questions, then be judged by others."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        seconds = 60 * self._arguments.minutes
+        started = time.monotonic()
+        if (self._folder / "judge" / "results.jsonl").exists():
+            self._say("what it has learned is being judged, so it learns no more")
+        else:
+            await self._part("learn", learned, seconds * self._arguments.learning)
+        await self._part("judge", judged, seconds - (time.monotonic() - started))
+
+    async def _part(self, part: str, questions: Sequence[Question], seconds: float) -> None:
+        learns = part == "learn"
+        setup = configured(self._config, self._folder, self._signal, learns=learns).build(self._model)
+        agent = search_agent(setup.model, self._corpus, plugins=setup.plugins, limits=setup.limits)
+        try:
+            async with asyncio.timeout(max(seconds, 0.0)):
+                await evaluate(
+                    lambda: agent,
+                    questions,
+                    out=self._folder / part,
+                    name=f"{self._config.name}, {part}",
+                    graders=[ExactMatch(), F1()],
+                    feedback=self._signal if learns else None,
+                    seed=self._arguments.seed,
+                    settings={
+                        "plugins": self._config.plugins,
+                        "split": getattr(self._arguments, f"{part}_split"),
+                        "documents": len(self._corpus),
+                    },
+                    on_progress=lambda progress: self._progress(part, progress, setup.plugins),
+                )
+        except TimeoutError:
+            self._say(f"{part}: cut short after {seconds:.0f} s")
+        finally:
+            self._keep(setup.plugins)
+
+    def _keep(self, plugins: Iterable[Any]) -> None:
+        """Keep what happened beside the runs; what happened in them is in their trajectories."""
+        events = [plugin.background.events for plugin in plugins if hasattr(plugin, "background")]
+        kinds = (GuidelineLearned, GuidelineRejected, GuidelineMoved, LearningSkipped, PluginFailed)
+        lines = [event.to_dict() for one in events for event in one if isinstance(event, kinds)]
+        for one in events:
+            one.clear()  # a plug-in holds its latest thousand
+        with (self._folder / LEARNING).open("a", encoding="utf-8") as file:
+            file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+
+    def _progress(self, part: str, progress: Progress, plugins: Iterable[Any]) -> None:
+        self._keep(plugins)
+        if (progress.record is not None and progress.done % TOLD == 0) or progress.done == progress.total:
+            self._say(
+                f"{part}: {progress.done} of {progress.total}, {progress.solved} solved, {progress.seconds:.0f} s"
+            )
+
+    def _say(self, text: str) -> None:
+        print(f"{self._folder.name}: {text}", flush=True)
 
 
-def rows(runs: Sequence[EvalRun], ids: Sequence[str], options: Options) -> list[list[str]]:
-    """A line per figure: each run's own, and its difference from the first."""
-    measures = {measure.name: measure for measure in measures_of(runs)}
-    chosen = [[{record.id: record for record in run.records}[name] for name in ids] for run in runs]
-    return [
-        [
-            measures[name].title,
-            *(
-                _cell(measures[name], runs[0], chosen[0], run, records, options)
-                for run, records in zip(runs, chosen, strict=True)
-            ),
-        ]
-        for name in FIGURES
-    ]
+def model_of(configs: Sequence[Config], reply: int) -> Model:
+    """The one model that all rows ask; on this machine with a slot for each of them. It writes what is likeliest."""
+    chosen = configs[0].model
+    if chosen is None or any(config.model != chosen for config in configs):
+        raise UserError("all rows have to name the same model")
+    update: dict[str, Any] = {"sampling": chosen.sampling or Sampling(temperature=0.0, max_tokens=reply)}
+    if chosen.local is not None:
+        update["server"] = {"slots": len(configs), **chosen.server}
+    return chosen.model_copy(update=update).build()
 
 
-def _cell(
-    measure: Measure, base: EvalRun, first: Sequence[Record], run: EvalRun, records: Sequence[Record], options: Options
-) -> str:
-    own = figure(interval_of(measure.terms(run, records), **options), measure.kind)
-    if run is base:
-        return own
-    difference: Interval | None = interval_of_difference(
-        measure.terms(base, first), measure.terms(run, records), **options
+async def run(arguments: argparse.Namespace) -> list[str]:
+    """All rows side by side; what went wrong."""
+    problems: list[str] = []
+    configs: dict[str, Config] = {}
+    for row in arguments.rows:
+        try:
+            configs[row] = load_config(arguments.configs / f"scope-{row}.toml")
+        except Exception as error:  # noqa: BLE001 - whatever one row has, the others go on
+            problems.append(f"{row}: {error}")
+    if not configs:
+        raise UserError("; ".join(problems))
+    learned, judged = (
+        ordered(load_questions(arguments.questions, split=split), arguments.seed)[: arguments.limit]
+        for split in (arguments.learn_split, arguments.judge_split)
     )
-    if difference is None:
-        return own
-    change = value(difference.estimate, measure.kind, sign=True)
-    return f"{own}; {change} {bounds(difference, measure.kind, sign=True)}"
-
-
-def learning_tokens(folder: Path) -> int:
-    """Tokens that were spent beside the questions: by learning."""
-    path = folder / "other_usage.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    spent = [json.loads(line) for line in lines if line.strip()]
-    return sum((one.get("prompt_tokens") or 0) + (one.get("completion_tokens") or 0) for one in spent)
-
-
-async def guidelines(path: Path) -> list[str]:
-    """How many guidelines of each memory were tried, and what became of them."""
-    store = SqliteStore(path, create=False)
-    try:
-        return [f"{_name(space)}: {await _fates(store, space)}" for space in await store.spaces()]
-    finally:
-        await store.aclose()
-
-
-async def _fates(store: SqliteStore, space: Space) -> str:
-    history = await store.history(space)
-    tried = {change.id for change in history if change.after.active}
-    now = [guideline.status for guideline in state_at(history, sys.maxsize).values()]
-    counts = {status: now.count(status) for status in ("kept", "trial", "retired", "quarantined")}
-    return f"{len(tried)} tried; now " + ", ".join(f"{number} {status}" for status, number in counts.items())
-
-
-def _name(space: Space) -> str:
-    return space.memory if space.tenant is None else f"{space.tenant}/{space.memory}"
-
-
-def report(folders: Sequence[Path], learn: int, stores: Mapping[str, Path], options: Options) -> str:
-    """The figures as text.
-
-    Raises:
-        UserError: The folders do not go together.
-    """
-    runs = [load(folder) for folder in folders]
-    learned, judged = parts(runs, learn)
-    lines = []
-    for title, ids in (("learning part", learned), ("judged part", judged)):
-        lines += [f"## {title}: {len(ids)} questions", "", _line(["", *(run.name for run in runs)])]
-        lines += [_line(["---"] * (len(runs) + 1)), *map(_line, rows(runs, ids, options)), ""]
-    lines += [f"{run.name}: {learning_tokens(run.directory):,} tokens beside the questions" for run in runs]
-    for name, path in stores.items():
-        lines += [f"{name}, {told}" for told in asyncio.run(guidelines(path))]
-    return "\n".join(lines)
-
-
-def _line(cells: Sequence[Any]) -> str:
-    return f"| {' | '.join(map(str, cells))} |"
+    if {question.id for question in learned} & {question.id for question in judged}:
+        raise UserError("the two parts share questions: what is learned from a question is not judged by it")
+    async with AsyncExitStack() as stack:
+        corpus = await stack.enter_async_context(Corpus(arguments.corpus))
+        model = await stack.enter_async_context(model_of(list(configs.values()), arguments.reply))
+        rows = [Row(config, arguments.out / row, model, corpus, arguments) for row, config in configs.items()]
+        told = await asyncio.gather(*(row.measure(learned, judged) for row in rows), return_exceptions=True)
+    for row, failure in zip(configs, told, strict=True):
+        if isinstance(failure, BaseException):
+            problems.append(f"{row}: {type(failure).__name__}: {failure}")
+    return problems
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.scope", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="a folder of results, the plain one first")
-    parser.add_argument("--learn", type=int, required=True, metavar="N", help="questions of the learning part")
-    parser.add_argument("--store", action="append", default=[], metavar="NAME=DB", help="whose guidelines to count")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--resamples", type=int, default=2000)
+    add = parser.add_argument
+    add("questions", type=Path, metavar="QUESTIONS")
+    add("--corpus", type=Path, required=True, metavar="DB")
+    add("--out", type=Path, required=True, metavar="DIR")
+    add("--configs", type=Path, default=CONFIGS, metavar="DIR", help="where scope-ROW.toml lie")
+    add("--rows", nargs="+", default=ROWS, metavar="ROW", help=f"default: {' '.join(ROWS)}")
+    add("--learn-split", choices=["develop", "report"], default="develop", help="default: %(default)s")
+    add("--judge-split", choices=["develop", "report"], default="report", help="default: %(default)s")
+    add("--signal", choices=["f1", "exact_match", "none"], default="f1", help="what plug-ins are told of answers that "
+        "they learn from; with none a run counts by its own outcome (default: %(default)s)")  # fmt: skip
+    add("--limit", type=int, metavar="N", help="questions of each part")
+    add("--seed", type=int, default=0, help="decides the order of the questions (default: %(default)s)")
+    add("--minutes", type=float, default=float("inf"), metavar="N", help="for all of it; what is at work then is cut")
+    add("--learning", type=float, default=0.6, metavar="SHARE", help="of the time (default: %(default)s)")
+    add("--reply", type=int, default=400, metavar="N", help="tokens of a reply at most (default: %(default)s)")
+    add("--resamples", type=int, default=2000, metavar="N", help="of the intervals (default: %(default)s)")
     arguments = parser.parse_args(argv)
-    stores = {name: Path(path) for name, _, path in (given.partition("=") for given in arguments.store)}
-    options = {"seed": arguments.seed, "resamples": arguments.resamples}
+    arguments.out = arguments.out.absolute()
     try:
-        print(report(arguments.folders, arguments.learn, stores, options))
+        problems = asyncio.run(run(arguments))
     except AgentInferError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+        problems = [str(error)]
+    folders = [arguments.out / row for row in arguments.rows if (arguments.out / row).is_dir()]
+    print(f"\n{render(folders, seed=arguments.seed, resamples=arguments.resamples)}", flush=True)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    return 1 if problems else 0
 
 
 if __name__ == "__main__":

@@ -47,6 +47,8 @@ _CONFIG = """a TOML or YAML file that names the model, plug-ins and their settin
 plug-in alone, all together, and all but one each, in folders of their own; it may stand beside a file"""
 _MODES = "an agent that searches, no tools at all, or one search with the question itself (default: %(default)s)"
 _SPLIT = "only the questions whose id has an even SHA-256 (develop), or an odd one (report)"
+_FEEDBACK = """tell plug-ins what this grader says of each answer, for them to learn from; since they know right answers
+then, such questions do not say what the agent is worth"""
 _LIMIT = "ask only so many questions, the first in the order that --seed gives"
 _CHANGE = "go on in DIR though it was made with another configuration"
 
@@ -76,6 +78,7 @@ def register(commands: Commands) -> None:
     parser.add_argument(
         "--concurrency", type=int, default=1, metavar="N", help="questions at work at once (default: %(default)s)"
     )
+    parser.add_argument("--feedback", choices=["exact_match", "f1", "judge"], help=_FEEDBACK)
     tapes = parser.add_mutually_exclusive_group()
     tapes.add_argument("--record", metavar="DIR", type=Path, help="keep every exchange with the endpoint")
     tapes.add_argument("--replay", metavar="DIR", type=Path, help="answer from what --record kept, without a model")
@@ -138,6 +141,7 @@ async def _run(arguments: argparse.Namespace, questions: list["Question"], view:
                 name=label,
                 prompt=one_shot(corpus) if corpus is not None and arguments.mode == "one-shot" else None,
                 graders=[ExactMatch(), F1(), *([] if judge is None else [Judge(judge)])],
+                feedback=arguments.feedback,
                 concurrency=arguments.concurrency,
                 seed=arguments.seed,
                 limit=arguments.limit,
@@ -172,9 +176,10 @@ def _configs(given: list[str]) -> tuple["Config", dict[str, "Config"]]:
 
 
 def _label(name: str, arguments: argparse.Namespace) -> str:
-    """What a configuration is called in tables; the seconds of a replay are not those of a model."""
+    """What a configuration is called in tables: what was fed back, and seconds of a replay, count for little."""
     mode = [] if arguments.mode == "agent" else [arguments.mode]
-    return ", ".join([name, *mode, *([] if arguments.replay is None else ["replayed"])])
+    told = [] if arguments.feedback is None else [f"told {arguments.feedback}"]
+    return ", ".join([name, *mode, *told, *([] if arguments.replay is None else ["replayed"])])
 
 
 def _agent(arguments: argparse.Namespace, setup: "Setup", corpus: "Corpus | None") -> Agent:

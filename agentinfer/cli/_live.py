@@ -58,6 +58,8 @@ class LiveView:
                 self._line(f"limit of {event.limit} is near: asking for the answer", dim=True)
             case events.Nudged() | events.Forced():
                 self._line(f"{event.kind.lower()}: {event.reason}", dim=True)
+            case Event(kind="RunRepeats"):  # by agentinfer.sam, which is not imported here
+                self._line("the last actions were made before, in the same order", dim=True)
             case events.PluginFailed():
                 self._line(f"plug-in {event.plugin} failed in {event.where}: {event.error}", dim=True)
             case events.RunFinished():
@@ -113,7 +115,7 @@ def _arguments(arguments: str) -> str:
 
 
 def _first_words(event: events.ToolFinished) -> str:
-    """What a tool said: the first line of each of its paragraphs, as search results have their titles there."""
-    titles = [paragraph.strip().splitlines()[0] for paragraph in event.content.split("\n\n") if paragraph.strip()]
-    said = " · ".join(titles) or "(nothing)"
+    """What a tool said: the first line of each of its paragraphs; of search results those with an id and a title."""
+    lines = [paragraph.strip().splitlines()[0] for paragraph in event.content.split("\n\n") if paragraph.strip()]
+    said = " · ".join([line for line in lines if line.startswith("[")] or lines) or "(nothing)"
     return said if event.outcome == "ok" else f"{event.outcome}: {said}"

@@ -8,7 +8,8 @@ from typing import Any, Literal, TypeVar
 from agentinfer.collab._policy import Policy
 from agentinfer.collab._price import Economy
 from agentinfer.collab._protocol import checked
-from agentinfer.collab._run import Collaboration, Seat
+from agentinfer.collab._run import Collaboration
+from agentinfer.collab._seats import Seat
 from agentinfer.collab._thinking import thinking_of
 from agentinfer.collab._tiers import Tier, default_tiers, tier_of
 from agentinfer.collab._verdict import Judgement, render

@@ -3,23 +3,23 @@
 import asyncio
 import dataclasses
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
-from agentinfer.collab._events import ModelFellOver, ModelSwitched, ProgressJudged, SwitchPutOff, TierChosen
+from agentinfer.collab._events import ModelSwitched, ProgressJudged, SwitchPutOff, TierChosen
+from agentinfer.collab._failover import Failover
 from agentinfer.collab._policy import PolicyState
 from agentinfer.collab._price import Offer, pays
 from agentinfer.collab._protocol import QUESTION
+from agentinfer.collab._seats import Seat, Usual
 from agentinfer.collab._thinking import mode_of, sampling_for, switch_for
-from agentinfer.collab._tiers import Outage, Think, nearest, outage_of
 from agentinfer.collab._verdict import Judgement, Verdict, judgement_of
-from agentinfer.collab._vetoes import Evidence, Veto
+from agentinfer.collab._vetoes import Evidence, Facts, Veto
 from agentinfer.errors import AgentInferError, ModelError
 from agentinfer.events import AttemptDiscarded
 from agentinfer.ledger import Price
-from agentinfer.models import Completion, Model, ModelRequest, Sampling, Thinking
+from agentinfer.models import Completion, ModelRequest, Sampling
 from agentinfer.run import Run
 from agentinfer.step import Middleware, ModelHandler, StepHandler, StepRequest, StepResult
 from agentinfer.transcript import Message, View
@@ -27,7 +27,7 @@ from agentinfer.transcript import Message, View
 if TYPE_CHECKING:
     from agentinfer.collab._plugin import Collab
 
-__all__ = ["CollabState", "Collaboration", "Seat"]
+__all__ = ["CollabState", "Collaboration"]
 
 CHECK_TOKENS = 128
 """Tokens that a check of its own may write."""
@@ -39,18 +39,8 @@ _WHY: dict[Veto, str] = {
     "nothing_new": "the results told nothing new",
     "tool_errors": "the tool calls failed",
     "malformed": "a reply could not be read",
+    "sent_back": "the answer was sent back",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seat:
-    """A tier in one run."""
-
-    name: str
-    model: Model
-    """As it is asked: with the check in its replies."""
-    think: Think | None
-    thinking: Thinking | None
 
 
 class CollabState(BaseModel):
@@ -76,18 +66,13 @@ class Collaboration(Middleware):
         self._collab = collab
         self._run = run
         self._seats = seats
-        self._stack = stack
+        self._failover = Failover(run, seats, stack)
         self._state = run.state("collab", CollabState)
         policy = self._state.policy
         if policy is None or max(policy.tier, collab.policy.executor) >= len(seats):
             self._state.policy = collab.policy.start()
         self._evidence = Evidence(_own(run), stale=self._state.stale, errors=self._state.errors)
-        self._outages: dict[str, Outage] = {}
-        """By the key of a model."""
-        self._told_of: dict[str, Outage] = {}
-        """The outages that events have told of."""
-        self._opened: set[str] = set()
-        self._steps: dict[str, _Usual] = {}
+        self._steps: dict[str, Usual] = {}
         """What a step of each model takes."""
         self._step = 0
         self._handed_over = -1
@@ -96,10 +81,8 @@ class Collaboration(Middleware):
         """What spoke against progress in the last step."""
         self._made_by = seats[self._policy.tier]
         """Who makes the step that is made."""
-        if run.limits.cost is not None:
-            for seat in seats:
-                if seat.model.pricing is None:
-                    self._outages[_key(seat)] = Outage(cause="unusable", error="its price is not known")
+        self._answered: tuple[StepResult, Facts, Seat] | None = None
+        """A step that gave an answer; where another one follows, somebody has sent that back."""
 
     @property
     def _policy(self) -> PolicyState:
@@ -109,15 +92,25 @@ class Collaboration(Middleware):
     async def step(self, request: StepRequest, handler: StepHandler) -> StepResult:
         """Choose a model, let it make the step, and judge what came of it."""
         self._step = request.index
+        if self._answered is not None:
+            result, facts, made_by = self._answered
+            self._answered = None
+            await self._judge(result, dataclasses.replace(facts, sent_back=True), made_by, asks=False)
         seat = self._made_by = self._choose(request)
         result = await handler(self._prepared(request, seat))
+        facts = self._evidence.note(result)
+        self._state.stale, self._state.errors = facts.stale, facts.errors
+        if not result.usage.calls:  # a step for which no model was asked is nobody's
+            return result
         made_by = self._made_by
         if made_by is not seat:
             result = result.replace(model=made_by.model.name)
-        self._steps.setdefault(_key(made_by), _Usual()).note(result)
-        self._state.last = _key(made_by)
+        self._steps.setdefault(made_by.key, Usual()).note(result)
+        self._state.last = made_by.key
         if result.answer is None:
-            await self._judge(result, made_by, asks=request.choice != "none")
+            await self._judge(result, facts, made_by, asks=request.choice != "none")
+        else:
+            self._answered = result, facts, made_by
         return result
 
     async def model(self, request: ModelRequest, handler: ModelHandler) -> Completion:
@@ -128,17 +121,18 @@ class Collaboration(Middleware):
         while True:
             opened = False
             try:
-                await self._open(seat)
+                await self._failover.open(seat)
                 opened = True
                 completion = await handler(request)
             except AgentInferError as error:
-                other = self._after_failure(seat, request, error)
+                other = self._failover.after_failure(seat, self._step, request, error)
                 if other is None:
                     if opened:
                         raise
                     return await handler(request)  # it fails as it would have without this plug-in
                 if isinstance(error, ModelError) and error.delivered:
                     self._run.emit(AttemptDiscarded(attempt=1, error=str(error)))
+                self._state.cause = "recovered"
                 seat = other
                 request = request.replace(model=seat.model, sampling=self._sampling(request.sampling, seat, ""))
             else:
@@ -149,87 +143,30 @@ class Collaboration(Middleware):
 
     def _choose(self, request: StepRequest) -> Seat:
         """The seat that the policy asks for, or who stands in for it."""
-        wanted = self._policy.tier
-        seat = self._seats[wanted]
-        price = self._price(seat, request.view)
+        seat = self._seats[self._policy.tier]
         cause = self._state.cause
-        outage = self._outage(seat, request.index, price.prompt_tokens)
-        if outage is not None:
-            other = self._stand_in(wanted, request.index, request.view)
-            if other is not None:
-                self._tell_fall(seat, other, outage)
-                self._state.cause = "recovered"
-                seat, price, cause = other, self._price(other, request.view), outage.cause
+        stand_in = self._failover.instead_of(seat, request.index, request.view)
+        if stand_in is not None:
+            self._state.cause = "recovered"
+            seat, cause = stand_in[0], stand_in[1].cause
         before = self._state.last
-        if before is not None and before != _key(seat):
+        if before is not None and before != seat.key:
             self._run.emit(
                 ModelSwitched(
-                    step=request.index, before=self._name(before), model=seat.model.name, cause=cause, price=price
+                    step=request.index,
+                    before=self._name(before),
+                    model=seat.model.name,
+                    cause=cause,
+                    price=self._price(seat, request.view),
                 )
             )
         return seat
-
-    def _stand_in(self, wanted: int, step: int, view: View) -> Seat | None:
-        """The nearest seat whose model is not lost."""
-        prices = {number: self._price(seat, view) for number, seat in enumerate(self._seats) if number != wanted}
-        usable = [
-            number
-            for number, price in prices.items()
-            if self._outage(self._seats[number], step, price.prompt_tokens) is None
-            and _key(self._seats[number]) != _key(self._seats[wanted])
-        ]
-        chosen = nearest(wanted, usable, {number: price.uncached_tokens for number, price in prices.items()})
-        return None if chosen is None else self._seats[chosen]
-
-    def _outage(self, seat: Seat, step: int, tokens: int) -> Outage | None:
-        """Why a seat cannot make a step."""
-        known = self._outages.get(_key(seat))
-        if known is not None and known.holds(step, tokens):
-            return known
-        window = seat.model.context_window
-        if window is not None and tokens + min(self._run.limits.answer_tokens, window // 4) > window:
-            error = f"its window of {window} tokens is too small"
-            return Outage(cause="context_too_small", error=error)
-        return None
-
-    def _after_failure(self, seat: Seat, request: ModelRequest, error: AgentInferError) -> Seat | None:
-        """Who makes a call that failed; nobody, where another model would fare no better."""
-        late = request.deadline is not None and asyncio.get_running_loop().time() >= request.deadline
-        outage = None if late else outage_of(error, self._step, request.tokens)
-        if outage is None:
-            return None
-        self._outages[_key(seat)] = outage
-        other = self._stand_in(self._seats.index(seat), self._step, request.view)
-        if other is not None:
-            self._tell_fall(seat, other, outage)
-            self._state.cause = "recovered"
-        return other
-
-    def _tell_fall(self, seat: Seat, other: Seat, outage: Outage) -> None:
-        if self._told_of.get(_key(seat)) == outage:
-            return
-        self._told_of[_key(seat)] = outage
-        self._run.emit(
-            ModelFellOver(
-                step=self._step,
-                model=seat.model.name,
-                to=other.model.name,
-                cause=outage.cause,
-                error=outage.error,
-            )
-        )
-
-    async def _open(self, seat: Seat) -> None:
-        """Keep a model open from its first use to the end of the run."""
-        if _key(seat) not in self._opened:
-            await self._stack.enter_async_context(seat.model)
-            self._opened.add(_key(seat))
 
     def _price(self, seat: Seat, view: View) -> Price:
         return self._run.price(view, model=seat.model)
 
     def _name(self, key: str) -> str:
-        return next((seat.model.name for seat in self._seats if _key(seat) == key), key)
+        return next((seat.model.name for seat in self._seats if seat.key == key), key)
 
     # What it is sent
 
@@ -268,11 +205,9 @@ class Collaboration(Middleware):
 
     # What came of it
 
-    async def _judge(self, result: StepResult, made_by: Seat, *, asks: bool) -> None:
+    async def _judge(self, result: StepResult, facts: Facts, made_by: Seat, *, asks: bool) -> None:
         """Judge a step, and move on."""
         collab, state, before = self._collab, self._state, self._policy
-        facts = self._evidence.note(result)
-        state.stale, state.errors = facts.stale, facts.errors
         self._against = collab.vetoes.judge(facts)
         judgement = Judgement("yes") if collab.check == "off" else judgement_of(result.message)
         asked = asks and before.phase != "warmup" and self._has_to_ask(judgement, result, made_by)
@@ -310,7 +245,7 @@ class Collaboration(Middleware):
         """The state after progress: back with the executor, unless that does not pay yet."""
         there = self._seats[after.tier]
         offer = self._offer(there)
-        if _key(there) == _key(here) or pays(
+        if there.key == here.key or pays(
             self._offer(here), offer, steps=self._collab.stay, economy=self._collab.economy
         ):
             return after
@@ -320,7 +255,7 @@ class Collaboration(Middleware):
         return stays
 
     def _offer(self, seat: Seat) -> Offer:
-        usual = self._steps.get(_key(seat)) or _Usual()
+        usual = self._steps.get(seat.key) or Usual()
         price = self._price(seat, self._run.view)
         return Offer(price=price, step_seconds=usual.seconds, step_cost=usual.cost)
 
@@ -350,28 +285,6 @@ class Collaboration(Middleware):
             if switch.suffix and seat.thinking is not None and seat.thinking.lasting:
                 self._state.told = switch.suffix
         return judgement
-
-
-@dataclass(slots=True)
-class _Usual:
-    """What a step of a model takes: moving averages."""
-
-    seconds: float | None = None
-    cost: float | None = None
-
-    def note(self, result: StepResult) -> None:
-        self.seconds = _mean(self.seconds, result.model_seconds)
-        if result.usage.cost is not None:
-            self.cost = _mean(self.cost, result.usage.cost)
-
-
-def _mean(old: float | None, new: float) -> float:
-    return new if old is None else 0.5 * old + 0.5 * new
-
-
-def _key(seat: Seat) -> str:
-    """What tells the models of a run apart."""
-    return f"{seat.model.endpoint} {seat.model.name}"
 
 
 def _cause(before: PolicyState, after: PolicyState, verdict: Verdict) -> str:

@@ -13,8 +13,9 @@ from agentinfer.transcript import Message, ToolCall
 
 __all__ = ["Evidence", "Facts", "Veto", "Vetoes"]
 
-Veto = Literal["same_search", "nothing_new", "tool_errors", "malformed"]
-"""The same call in other words; no new document or fact for some steps; tools that fail; a reply not to be read."""
+Veto = Literal["same_search", "nothing_new", "tool_errors", "malformed", "sent_back"]
+"""The same call in other words; no new document or fact for some steps; tools that fail; a reply not to be read; an
+answer that was not taken."""
 
 NEW_SHARE = 0.3
 """A paragraph tells something new where this share of its word groups was not shown before."""
@@ -41,6 +42,8 @@ class Vetoes:
     """Steps in a row in which every tool call failed."""
     malformed: bool = True
     """A reply that could not be read."""
+    sent_back: bool = True
+    """An answer that another plug-in has sent back."""
 
     def __post_init__(self) -> None:
         for name in ("nothing_new", "tool_errors"):
@@ -59,6 +62,8 @@ class Vetoes:
             against.append("tool_errors")
         if self.malformed and facts.malformed:
             against.append("malformed")
+        if self.sent_back and facts.sent_back:
+            against.append("sent_back")
         return tuple(against)
 
 
@@ -70,6 +75,7 @@ class Facts:
     """Whether its tools showed something new."""
     same_search: bool = False
     malformed: bool = False
+    sent_back: bool = False
     stale: int = 0
     """Steps in a row, this one included, that showed nothing new."""
     errors: int = 0

@@ -10,6 +10,7 @@ agent = search_agent(large, corpus, plugins=[Router(small, path="router.json", s
 ```
 """
 
+import hashlib
 import math
 import os
 import re
@@ -79,8 +80,11 @@ class RouterModel(BaseModel):
     """Of the questions it was fitted on, in ascending order: a share is turned into a threshold by these."""
 
     def score(self, question: str) -> float:
-        """How likely it is that only the large model gets a question right."""
-        return _probability(self.weights, self.bias, self._scaled(question))
+        """How likely it is that only the large model gets a question right.
+
+        Questions that look alike differ in the seventh digit, by chance, so that any share of them can be chosen.
+        """
+        return _probability(self.weights, self.bias, self._scaled(question)) + _tie(question)
 
     def threshold(self, share: float) -> float:
         """The score from which on a question goes to the large model, so that this share of them does."""
@@ -137,14 +141,15 @@ def fit_router(outcomes: Iterable[Outcome], *, l2: float = 1.0) -> RouterModel:
     scaled = [[(x - m) / s for x, m, s in zip(_seen(row.question), means, scales, strict=True)] for row in rows]
     wins = [float(row.large and not row.small) for row in rows]
     weights, bias = _descend(scaled, wins, l2)
-    return RouterModel(
+    router = RouterModel(
         features=tuple(FEATURES),
         means=tuple(means),
         scales=tuple(scales),
         weights=tuple(weights),
         bias=bias,
-        scores=tuple(sorted(_probability(weights, bias, row) for row in scaled)),
+        scores=(),
     )
+    return router.model_copy(update={"scores": tuple(sorted(router.score(row.question) for row in rows))})
 
 
 def outcomes_of(large: str | os.PathLike[str], small: str | os.PathLike[str]) -> list[Outcome]:
@@ -219,6 +224,11 @@ class _Chosen(Middleware):
 def _seen(question: str) -> list[float]:
     words = _WORD.findall(question)
     return [feature(words) for feature in FEATURES.values()]
+
+
+def _tie(question: str) -> float:
+    """A number from 0 to a millionth that is always the same for a question."""
+    return int.from_bytes(hashlib.sha256(question.encode()).digest()[:4]) / 2**32 * 1e-6
 
 
 def _probability(weights: Sequence[float], bias: float, row: Sequence[float]) -> float:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from agentinfer.transcript import Message, ToolCall, View
 
-__all__ = ["CLIPPED", "Cut", "Step", "cuttable", "make_cut", "steps_of", "stub"]
+__all__ = ["CLIPPED", "Cut", "Step", "cuttable", "is_notes", "join_notes", "make_cut", "steps_of", "stub"]
 
 HEAD, TAIL = 600, 200
 """Characters that a clipped result keeps of its beginning and its end."""
@@ -70,6 +70,34 @@ class Cut:
         if self.notes is not None:
             messages.append(self.notes)
         return View([*messages, *view[position:]])
+
+    def joined(self) -> "Cut":
+        """The same with the notes in the last line that stands for a result, and no message of their own."""
+        if self.notes is None or not self.stubs:
+            return self
+        *_, (name, last) = self.stubs.items()
+        return dataclasses.replace(self, stubs={**self.stubs, name: _join(last, self.notes)}, notes=None)
+
+
+def is_notes(message: Message) -> bool:
+    """Whether a message is notes that stand for themselves."""
+    return message.role == "assistant" and message.stands_for is not None and not message.tool_calls
+
+
+def join_notes(view: View) -> View:
+    """A view whose notes are part of the results before them; the same view where it has none."""
+    messages: list[Message] = []
+    for message in view:
+        if is_notes(message) and messages and messages[-1].role == "tool":
+            messages[-1] = _join(messages[-1], message)
+        else:
+            messages.append(message)
+    return View(messages) if len(messages) < len(view) else view
+
+
+def _join(result: Message, notes: Message) -> Message:
+    content = f"{result.content}\n\n{notes.content}"
+    return dataclasses.replace(result, content=content, stands_for=result.stands_for or notes.stands_for)
 
 
 def steps_of(view: Sequence[Message]) -> list[Step]:

@@ -32,8 +32,10 @@ class NotesReady(Event):
 
     notes: int
     """Lines."""
+    extracted: bool
+    """Whether they are sentences of the results: no model was to write them, or what it wrote was not good enough."""
     struck: tuple[str, ...]
-    """What no source had: the sentences with it are gone."""
+    """What no source had of what a model wrote: the sentences with it are gone."""
     prompt_tokens: int
     """Of the calls for the notes and for warming the prefix."""
     completion_tokens: int

@@ -12,6 +12,7 @@ from agentinfer.compress._report import report
 from agentinfer.compress._settings import Settings
 from agentinfer.errors import ModelError
 from agentinfer.models import Model
+from agentinfer.protocol import PROTOCOLS
 from agentinfer.run import Run
 from agentinfer.tools import ToolResult
 from agentinfer.transcript import Message, ToolCall, View
@@ -59,10 +60,11 @@ async def _rank(
     thoughts = thoughts_of(run.view)
     if settings.rank == "model" and small is not None:
         view = View([Message.system(RANKING), Message.user(ranking_request(hits, run.question, thoughts))])
+        plain = small.speaking(PROTOCOLS["native"])
         sampling = dataclasses.replace(small.sampling, max_tokens=64)
         try:
             async with asyncio.timeout(RANK_SECONDS):
-                answer = await run.complete(view, purpose="rank", model=small, sampling=sampling)
+                answer = await run.complete(view, purpose="rank", model=plain, sampling=sampling)
             if ranked := by_numbers(answer.text, len(hits), least=least):
                 return ranked
         except (ModelError, TimeoutError):

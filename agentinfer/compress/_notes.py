@@ -6,11 +6,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from agentinfer.compress._check import Facts, sentences, strike
-from agentinfer.compress._lexical import scores
+from agentinfer.compress._lexical import scores, words_of
 from agentinfer.compress._sources import Source
 from agentinfer.tools import fence
+from agentinfer.transcript import Message, View
 
-__all__ = ["INSTRUCTIONS", "Note", "Read", "extract", "material", "read_notes", "render", "same_prefix_request"]
+__all__ = [
+    "HEADING",
+    "INSTRUCTIONS",
+    "Note",
+    "Read",
+    "extract",
+    "notes_request",
+    "read_notes",
+    "render",
+    "same_prefix_request",
+]
 
 INSTRUCTIONS = """\
 You keep the notes of an agent at work on a task. Write down from the material what the task needs: facts with their \
@@ -19,10 +30,27 @@ names, numbers and dates exactly as the material has them. One fact to a line, w
 No introduction and no opinion. Leave out what the notes have already and what does not help. \
 Where nothing helps, write: nothing"""
 
+_EXAMPLE_TASK = "In which town was the wife of the inventor of the Harrow lamp born?"
+_EXAMPLE_SOURCES = (
+    Source(1, "12", 1, "Harrow lamp\nThe Harrow lamp is a miner's lamp of 1843, an invention of Edwin Marrow."),
+    Source(2, "40", 1, "Harrow (tool)\nA harrow is a farm implement that breaks up the soil."),
+    Source(
+        3, "31", 1, "Ada Linton\nAda Linton (1809-1871) was a painter. In 1830 she became the wife of Edwin Marrow."
+    ),
+)
+_EXAMPLE_NOTES = """\
+- The Harrow lamp of 1843 is an invention of Edwin Marrow. [1]
+- Ada Linton (1809-1871), a painter, became the wife of Edwin Marrow in 1830. [3]"""
+
+HEADING = "My notes on "
+"""What notes begin with."""
+
 _NUMBERED = re.compile(r"[\[(]\s*(?:S|source\s*)?(\d{1,4})\s*[\])]", re.IGNORECASE)
 _BULLET = re.compile(r"^\s*(?:[-*•–]|\d{1,3}[.)])\s+")
 _STOP = re.compile(r"(?<=[.!?])\s+")
 _BRACKETS = str.maketrans("[]", "()")
+LEAST_SHARED = 1 / 3
+"""Of the words of a note: how many stand in its source. Lines about notes as such have fewer."""
 NOTE_CHARS = 600
 """Characters of one note; what a model writes beyond is no note."""
 SENTENCE_CHARS = 300
@@ -48,10 +76,17 @@ class Read:
     notes: tuple[Note, ...]
     struck: tuple[str, ...]
     """Names, numbers, dates and quotes that no source has; the sentences with them are gone."""
+    bad_lines: int = 0
+    """Lines that said something else than a source, or nothing that is not in the task."""
+
+    @property
+    def good(self) -> bool:
+        """Whether to go by them: there are some, and no more bad lines than notes."""
+        return bool(self.notes) and self.bad_lines <= len(self.notes)
 
 
-def material(sources: Sequence[Source], task: str, thoughts: str, earlier: str, nonce: str) -> str:
-    """What the model is given to write notes from.
+def notes_request(sources: Sequence[Source], task: str, thoughts: str, earlier: str, nonce: str) -> View:
+    """What a model that has not seen the history is asked: with an example, else small ones answer the task instead.
 
     Args:
         sources: The material.
@@ -60,6 +95,17 @@ def material(sources: Sequence[Source], task: str, thoughts: str, earlier: str, 
         earlier: The notes so far.
         nonce: The word of the fence around the material.
     """
+    return View(
+        [
+            Message.system(INSTRUCTIONS),
+            Message.user(_material(_EXAMPLE_SOURCES, _EXAMPLE_TASK, "", "", nonce)),
+            Message.assistant(_EXAMPLE_NOTES),
+            Message.user(_material(sources, task, thoughts, earlier, nonce)),
+        ]
+    )
+
+
+def _material(sources: Sequence[Source], task: str, thoughts: str, earlier: str, nonce: str) -> str:
     pieces = "\n\n".join(f"[{source.number}] {source.name}\n{source.text}" for source in sources)
     parts = [f"Task: {task}"]
     if thoughts:
@@ -93,10 +139,12 @@ def read_notes(text: str, sources: Sequence[Source], task: str, earlier: Sequenc
     """
     facts = {source.number: Facts(f"{source.name}\n{source.text}") for source in sources}
     by_number = {source.number: source for source in sources}
-    context = Facts(task)
+    words = {source.number: frozenset(words_of(f"{source.name} {source.text}")) for source in sources}
+    context, asked = Facts(task), frozenset(words_of(task))
     notes: dict[str, Note] = {}
     known = {_key(line) for line in earlier}
     struck: list[str] = []
+    bad_lines = 0
     for line in text.splitlines():
         claim = " ".join(_BULLET.sub("", line).split())
         named = [int(found) for found in _NUMBERED.findall(claim)]
@@ -109,11 +157,13 @@ def read_notes(text: str, sources: Sequence[Source], task: str, earlier: Sequenc
         tries = [(number, *strike(claim, facts[number], context)) for number in order]
         if not tries:
             continue
-        number, kept, missing = max(tries, key=lambda one: len(one[1]))  # the first of the best
+        number, supported, missing = max(tries, key=lambda one: len(one[1]))  # the first of the best
         struck += missing
+        kept = " ".join(said for said in sentences(supported) if _tells(said, words[number], asked))
+        bad_lines += bool(missing) or not kept
         if kept and _key(kept) not in known:
             notes.setdefault(_key(kept), Note(kept, by_number[number].place))
-    return Read(notes=tuple(notes.values()), struck=tuple(struck))
+    return Read(notes=tuple(notes.values()), struck=tuple(struck), bad_lines=bad_lines)
 
 
 def extract(sources: Sequence[Source], wanted: Iterable[str], characters: int) -> list[Note]:
@@ -149,9 +199,15 @@ def render(notes: Sequence[Note], first: int, last: int, nonce: str) -> str:
     """
     steps = f"step {first}" if first == last else f"steps {first} to {last}"
     if not notes:
-        return f"My notes on {steps}: nothing in the results seemed to help."
+        return f"{HEADING}{steps}: nothing in the results seemed to help."
     lines = "\n".join(map(str, notes))
-    return f"My notes on the results of {steps}:\n{fence(lines, nonce) if nonce else lines}"
+    return f"{HEADING}the results of {steps}:\n{fence(lines, nonce) if nonce else lines}"
+
+
+def _tells(claim: str, source: frozenset[str], asked: frozenset[str]) -> bool:
+    """Whether a claim has words of its source, and others than the task."""
+    words = frozenset(words_of(claim))
+    return bool(words - asked) and len(words & source) >= LEAST_SHARED * len(words)
 
 
 def _parts(sentence: str) -> list[str]:

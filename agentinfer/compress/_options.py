@@ -13,6 +13,8 @@ SOURCE_TOKENS = 20
 """To name one result to who writes the notes."""
 ASKED_TOKENS = 250
 """To ask for notes."""
+EXAMPLE_TOKENS = 200
+"""To show how they look, to a model that has not seen the history."""
 NOTES_SHARE = 0.2
 """Of the material: how long notes are expected to be."""
 
@@ -62,7 +64,9 @@ def options_of(
             removed=calibrate(removed),
             added=calibrate(added + notes),
             carried=calibrate(carried),
-            notes_prompt=calibrate(asked * (ASKED_TOKENS + SOURCE_TOKENS * results + (removed if apart else 0.0))),
+            notes_prompt=calibrate(
+                asked * (ASKED_TOKENS + SOURCE_TOKENS * results + apart * (EXAMPLE_TOKENS + removed))
+            ),
             notes_cached=calibrate(request.raw_tokens) if asked and not apart else 0,
             notes_completion=calibrate(asked * notes),
         )

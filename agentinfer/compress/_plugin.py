@@ -4,21 +4,18 @@ import weakref
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Literal
+from typing import Literal
 
 from agentinfer._threads import run_in_thread
 from agentinfer.background import Background
 from agentinfer.compress._run import Compression
 from agentinfer.compress._settings import Settings
 from agentinfer.compress._stubs import missing_texts
-from agentinfer.compress._work import Work
-from agentinfer.models import Completion, Model, ModelRequest, Sampling
-from agentinfer.output import Output
-from agentinfer.protocol import ToolChoice
+from agentinfer.compress._work import Ask, Work
+from agentinfer.models import Model
 from agentinfer.run import Run
 from agentinfer.step import Middleware
 from agentinfer.tools import ToolSet, read_result
-from agentinfer.transcript import View
 
 __all__ = ["Compress"]
 
@@ -100,6 +97,8 @@ class Compress:
         """Turns of the runs that ended."""
         self.lag = 2.0
         """Turns from the start of work until it takes effect, a moving average."""
+        self.refusing: set[str] = set()
+        """Models whose endpoints refuse notes as messages of their own: chat templates that want roles to alternate."""
         self._waiting: OrderedDict[tuple[str | None, str], Work] = OrderedDict()
         self._tools: weakref.WeakKeyDictionary[ToolSet, ToolSet] = weakref.WeakKeyDictionary()
 
@@ -108,7 +107,8 @@ class Compress:
         """Take part in a run."""
         run.tools = self._with_reader(run.tools)
         await _restore(run)
-        compression = Compression(self, run, run.complete if run.session is None else self._ask)
+        ask: Ask = run.make if run.session is None else self.background.calls.make
+        compression = Compression(self, run, ask)
         self._adopt(run, compression)
         try:
             yield compression
@@ -156,31 +156,6 @@ class Compress:
         self._waiting[run.tenant, run.session] = work
         while len(self._waiting) > WAITING:
             self._waiting.popitem(last=False)[1].given_up = True
-
-    async def _ask(
-        self,
-        view: View,
-        *,
-        purpose: str,
-        model: Model | None = None,
-        tools: ToolSet | None = None,
-        output: Output[Any] | None = None,
-        choice: ToolChoice = "none",
-        sampling: Sampling | None = None,
-    ) -> Completion:
-        """A call on the account of the background."""
-        assert model is not None
-        return await self.background.calls.make(
-            ModelRequest(
-                model=model,
-                view=view,
-                tools=tools or ToolSet(),
-                output=output,
-                choice=choice,
-                sampling=sampling,
-                purpose=purpose,
-            )
-        )
 
 
 async def _restore(run: Run) -> None:

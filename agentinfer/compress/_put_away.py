@@ -1,17 +1,18 @@
 """Putting results away: their texts into the workspace, a line and the notes in their place."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 
 from agentinfer._threads import run_in_thread
 from agentinfer.compress._cut import CLIPPED, Cut, Step, is_whole, make_cut, stub
 from agentinfer.compress._lexical import words_of
-from agentinfer.compress._notes import Read, extract, render
+from agentinfer.compress._notes import Note, extract, render
 from agentinfer.compress._settings import Settings
 from agentinfer.compress._sources import sources_of
 from agentinfer.run import Run
 from agentinfer.transcript import Message
 
-__all__ = ["CHARS_PER_TOKEN", "cut_now", "thoughts_of"]
+__all__ = ["CHARS_PER_TOKEN", "cut_now", "extracted", "task_of", "thoughts_of"]
 
 CHARS_PER_TOKEN = 3
 """On the safe side: material has to fit the window of who writes the notes."""
@@ -22,7 +23,7 @@ async def cut_now(
     steps: Sequence[Step],
     settings: Settings,
     *,
-    read: Read | None = None,
+    notes: Sequence[Note] | None = None,
     clipped: Sequence[Step] = (),
     must_keep: bool = False,
 ) -> Cut:
@@ -32,14 +33,14 @@ async def cut_now(
         run: The run.
         steps: The steps.
         settings: How.
-        read: The notes; sentences of the results themselves unless given.
+        notes: What the results came to; sentences of their own unless given.
         clipped: Steps whose long results keep a beginning and an end.
         must_keep: Whether a text that cannot be kept is an error; the transcript has it in any case.
 
     Raises:
         OSError: The workspace cannot be written.
     """
-    view, least = run.view, settings.least
+    least = settings.least
     places = {m.tool_call_id: at for at, m in enumerate(run.transcript) if m.role == "tool"}
     gone = [r for step in steps for r in step.results if is_whole(r, least) and r.tool_call_id in places]
     cut_short = [r for step in clipped for r in step.results if is_whole(r, CLIPPED) and r.tool_call_id in places]
@@ -55,18 +56,19 @@ async def cut_now(
             stubs[result.tool_call_id or ""] = stub(result, place, handle, noted=noted, clip=clip)
         if not noted or not gone:
             return stubs, None
-        names = [r.tool_call_id or "" for r in gone]
-        if read is None:
-            thoughts = f"{run.question} {thoughts_of(view)}"
-            characters = settings.notes_tokens * CHARS_PER_TOKEN
-            notes = extract(sources_of(steps, names), words_of(thoughts), characters)
-        else:
-            notes = list(read.notes)
         fenced = any(result.content.startswith("<tool-data ") for result in gone)
-        return stubs, render(notes, steps[0].number, steps[-1].number, run.nonce if fenced else "")
+        lines = extracted(run, steps, settings) if notes is None else notes
+        return stubs, render(lines, steps[0].number, steps[-1].number, run.nonce if fenced else "")
 
-    stubs, notes = await run_in_thread(make)
-    return make_cut([*steps, *clipped], stubs, notes, whole_steps=not settings.reasoning and not clipped)
+    stubs, text = await run_in_thread(make)
+    return make_cut([*steps, *clipped], stubs, text, whole_steps=not settings.reasoning and not clipped)
+
+
+def extracted(run: Run, steps: Sequence[Step], settings: Settings) -> list[Note]:
+    """The sentences of the results of these steps that fit their task and the agent's last thought best."""
+    names = [r.tool_call_id or "" for step in steps for r in step.results if is_whole(r, settings.least)]
+    wanted = words_of(f"{task_of(run.view, steps, run.question)} {thoughts_of(run.view)}")
+    return extract(sources_of(steps, names), wanted, settings.notes_tokens * CHARS_PER_TOKEN)
 
 
 def _keep(run: Run, result: Message, *, must_keep: bool) -> str | None:
@@ -76,6 +78,13 @@ def _keep(run: Run, result: Message, *, must_keep: bool) -> str | None:
         if must_keep:
             raise
         return None
+
+
+def task_of(view: Sequence[Message], steps: Sequence[Step], question: str) -> str:
+    """What the agent worked on in these steps, and works on now: in a session these differ."""
+    asked = [at for at, m in enumerate(view) if m.role == "user" and m.trust == "instruction"]
+    before = (bisect_left(asked, step.position) for step in steps)
+    return "\n".join(dict.fromkeys([*(view[asked[at - 1]].content for at in before if at), question]))
 
 
 def thoughts_of(view: Sequence[Message]) -> str:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from agentinfer.compress._cut import Cut, steps_of
+from agentinfer.compress._cut import Cut, join_notes, steps_of
 from agentinfer.compress._events import Compressed, CompressionDropped, CompressionStarted
 from agentinfer.compress._filter import filter_hits
 from agentinfer.compress._options import options_of
@@ -10,7 +10,7 @@ from agentinfer.compress._policy import Decision, Outlook, Prices, decide, expec
 from agentinfer.compress._put_away import cut_now
 from agentinfer.compress._report import report
 from agentinfer.compress._work import Ask, Work, request_of
-from agentinfer.errors import ContextTooLong
+from agentinfer.errors import ContextTooLong, RequestRefused
 from agentinfer.models import Completion, ModelRequest
 from agentinfer.run import Run
 from agentinfer.step import Middleware, ModelHandler, StepHandler, StepRequest, StepResult, ToolHandler
@@ -26,6 +26,7 @@ SQUEEZES = 2
 """How often a prompt that does not fit is shortened and sent again: without old results, then with recent ones cut."""
 LEAST_REPLY = 64
 """Tokens of the window that a prompt leaves for its reply."""
+NOTES_JOINED = "compressed: notes joined with results"
 GROWTH = 500.0
 """Tokens that a turn is expected to add before any has."""
 
@@ -101,6 +102,7 @@ class Compression(Middleware):
             reason=decision.reason,
             at_step=self.turns,
             warm=outlook.prewarm,
+            joined=sent.model.name in self._plugin.refusing,
             tell=self._run.emit,
         )
         self._plugin.spawn(self._run, self.work)
@@ -220,9 +222,24 @@ class Compression(Middleware):
             )
         )
 
-    # Overflow
+    # Refusals
 
     async def model(self, request: ModelRequest, handler: ModelHandler) -> Completion:
+        """Make up for notes that the endpoint refuses, and for prompts that do not fit."""
+        try:
+            return await self._fitting(request, handler)
+        except ContextTooLong:
+            raise
+        except RequestRefused:
+            joined = join_notes(request.view)
+            if joined is request.view:
+                raise
+            completion = await self._fitting(request.replace(view=joined, cause=NOTES_JOINED), handler)
+            self._plugin.refusing.add(request.model.name)
+            self._run.commit(join_notes(self._run.view), NOTES_JOINED)
+            return completion
+
+    async def _fitting(self, request: ModelRequest, handler: ModelHandler) -> Completion:
         """Shorten a prompt that does not fit, and send it again: at most twice, each time by more."""
         squeeze = 0
         while True:
@@ -259,6 +276,7 @@ class Compression(Middleware):
             recent = min(self._settings.recent, len(steps))
             old, late = steps[: len(steps) - recent], steps[len(steps) - recent :]
             cut = await cut_now(run, old, self._settings, clipped=late if squeeze else ())
+            cut = cut.joined() if request.model.name in self._plugin.refusing else cut
         view = cut.apply(run.view)
         if view is None:
             return None

@@ -4,27 +4,27 @@ import asyncio
 import dataclasses
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from agentinfer._json import load_json
 from agentinfer._threads import run_in_thread
-from agentinfer.compress._cut import Cut, Step, is_whole
+from agentinfer.compress._cut import Cut, Step, is_notes, is_whole
 from agentinfer.compress._events import NotesReady
 from agentinfer.compress._notes import (
-    INSTRUCTIONS,
+    HEADING,
+    Note,
     Read,
-    material,
+    notes_request,
     read_notes,
     same_prefix_request,
 )
-from agentinfer.compress._put_away import CHARS_PER_TOKEN, cut_now, thoughts_of
+from agentinfer.compress._put_away import CHARS_PER_TOKEN, cut_now, extracted, task_of, thoughts_of
 from agentinfer.compress._settings import Settings
 from agentinfer.compress._sources import Source, sources_of
 from agentinfer.errors import ModelError
 from agentinfer.events import Event
-from agentinfer.models import Completion, Model, ModelRequest, Sampling
-from agentinfer.output import Output
-from agentinfer.protocol import ToolChoice
+from agentinfer.models import Completion, Model, ModelRequest
+from agentinfer.protocol import PROTOCOLS
 from agentinfer.run import Run
 from agentinfer.step import StepRequest
 from agentinfer.tools import ToolSet
@@ -33,26 +33,14 @@ from agentinfer.usage import Usage
 
 __all__ = ["Ask", "Work", "earlier_notes", "request_of"]
 
-PROMPT_TOKENS = 800
+PROMPT_TOKENS = 1_000
 """Kept free in that window for what is said beside the material."""
 MATERIAL_TOKENS = 6_000
 """Of one call for notes at most."""
 
 
-class Ask(Protocol):
-    """Makes a model call on somebody's account, as `Run.complete` does."""
-
-    def __call__(
-        self,
-        view: View,
-        *,
-        purpose: str,
-        model: Model | None = None,
-        tools: ToolSet | None = None,
-        output: Output[Any] | None = None,
-        choice: ToolChoice = "none",
-        sampling: Sampling | None = None,
-    ) -> Awaitable[Completion]: ...
+Ask = Callable[[ModelRequest], Awaitable[Completion]]
+"""Makes a model call on somebody's account: a run's, or that of work for its session."""
 
 
 class Work:
@@ -67,6 +55,8 @@ class Work:
         ask: Makes the calls.
         reason: Why it was begun.
         at_step: How many turns the run had made.
+        warm: Whether the new prefix is sent once.
+        joined: Whether the endpoint refuses notes as messages of their own.
         tell: Told of what happens.
     """
 
@@ -82,6 +72,7 @@ class Work:
         reason: str,
         at_step: int,
         warm: bool,
+        joined: bool,
         tell: Callable[[Event], None],
     ) -> None:
         self.run = run
@@ -94,6 +85,11 @@ class Work:
         self.causes: tuple[str, ...] = ()
         """Of the pending changes that the warmed prefix holds."""
         self.read = Read(notes=(), struck=())
+        """What a model wrote."""
+        self.notes: Sequence[Note] = ()
+        """What the agent is shown."""
+        self.extracted = False
+        """Whether that is sentences of the results."""
         self.usage = Usage()
         """Of the calls made for it."""
         self.told: list[Event] = []
@@ -106,6 +102,7 @@ class Work:
         self._small = small
         self._ask = ask
         self._warm = warm
+        self._joined = joined
 
     async def prepare(self) -> None:
         """Do the work. What goes wrong is in `error`."""
@@ -121,7 +118,8 @@ class Work:
             self.state = "ready"
             self.tell(
                 NotesReady(
-                    notes=len(self.read.notes),
+                    notes=len(self.notes),
+                    extracted=self.extracted,
                     struck=self.read.struck,
                     prompt_tokens=self.usage.prompt_tokens,
                     completion_tokens=self.usage.completion_tokens,
@@ -136,13 +134,10 @@ class Work:
 
     async def _prepare(self) -> bool:
         settings = self._settings
-        if settings.notes == "model":
-            self.read = await self._written(self.request.view)
-            if self.read.struck and not self.read.notes:
-                raise ValueError("nothing in the notes stands in their sources")
-        self.cut = await cut_now(
-            self.run, self._steps, settings, read=self.read if settings.notes == "model" else None, must_keep=True
-        )
+        if settings.notes != "none":
+            self.notes = await self._noted()
+        cut = await cut_now(self.run, self._steps, settings, notes=self.notes, must_keep=True)
+        self.cut = cut.joined() if self._joined else cut
         before = request_of(self.request, self.run.view).tokens
         self.causes = tuple(self.run.pending)
         view = self.cut.apply(self.run.view)
@@ -154,16 +149,28 @@ class Work:
 
     # The notes
 
+    async def _noted(self) -> Sequence[Note]:
+        """What a model writes; sentences of the results where it writes none that are good, or is not to be asked."""
+        if self._settings.notes == "model":
+            self.read = await self._written(self.request.view)
+            if self.read.good:
+                return self.read.notes
+        self.extracted = True
+        found = await run_in_thread(lambda: extracted(self.run, self._steps, self._settings))
+        if self.read.bad_lines and not found:
+            raise ValueError("nothing in the notes stands in their sources")
+        return found
+
     async def _written(self, view: View) -> Read:
         """The notes as a model writes them, checked."""
         names = [r.tool_call_id or "" for step in self._steps for r in step.results if is_whole(r, 0)]
         sources = sources_of(self._steps, names)
         earlier = earlier_notes(view)
+        task = task_of(view, self._steps, self.run.question)
         if self._small is None and self.request.output is None and self._fits_behind(view):
             text = await self._ask_behind(view, sources)
         else:
-            text = await self._ask_apart(view, sources, earlier)
-        task = self.run.question
+            text = await self._ask_apart(view, sources, task, earlier)
         return await run_in_thread(lambda: read_notes(text, sources, task, earlier))
 
     def _fits_behind(self, view: View) -> bool:
@@ -177,25 +184,32 @@ class Work:
         request = self.request
         return await self._call(asked, model=request.model, tools=request.tools, output=None)
 
-    async def _ask_apart(self, view: View, sources: Sequence[Source], earlier: Sequence[str]) -> str:
+    async def _ask_apart(self, view: View, sources: Sequence[Source], task: str, earlier: Sequence[str]) -> str:
         """Ask a model that has not seen the history, in as many calls as its window needs."""
-        model = self._small or self.request.model
+        model = (self._small or self.request.model).speaking(PROTOCOLS["native"])  # plain text
         room = (model.context_window or 10**9) - PROMPT_TOKENS - self._settings.notes_tokens
         limit = max(min(room, MATERIAL_TOKENS), 200) * CHARS_PER_TOKEN
         texts: list[str] = []
         for batch in _batches(sources, limit):
             told = "\n".join([*earlier, *texts])[-limit // 4 :]
-            prompt = material(batch, self.run.question, thoughts_of(view), told, self.run.nonce)
-            texts.append(await self._call(View([Message.system(INSTRUCTIONS), Message.user(prompt)]), model=model))
+            asked = notes_request(batch, task, thoughts_of(view), told, self.run.nonce)
+            texts.append(await self._call(asked, model=model))
         return "\n".join(texts)
 
     async def _call(self, view: View, *, model: Model, tools: ToolSet | None = None, output: Any = None) -> str:
         if self.given_up:
             raise ValueError("stale")
         sampling = dataclasses.replace(model.sampling, max_tokens=self._settings.notes_tokens)
-        tools = tools or ToolSet()
         completion = await self._ask(
-            view, purpose="notes", model=model, tools=tools, output=output, choice="none", sampling=sampling
+            ModelRequest(
+                model=model,
+                view=view,
+                tools=tools or ToolSet(),
+                output=output,
+                choice="none",
+                sampling=sampling,
+                purpose="notes",
+            )
         )
         self.usage += completion.usage
         text = completion.text
@@ -203,6 +217,8 @@ class Work:
             found = load_json(text)
             given = found.get("input") if isinstance(found, dict) else None
             text = str(given.get("answer", "")) if isinstance(given, dict) else ""
+        if completion.finish_reason == "length":
+            text = text.rpartition("\n")[0]  # a line that was cut off says something else
         return text
 
     # The prefix
@@ -214,13 +230,14 @@ class Work:
         sampling = dataclasses.replace(request.sampling or request.model.sampling, max_tokens=1)
         try:
             completion = await self._ask(
-                view,
-                purpose="prewarm",
-                model=request.model,
-                tools=tools,
-                output=request.output,
-                choice="auto",
-                sampling=sampling,
+                ModelRequest(
+                    model=request.model,
+                    view=view,
+                    tools=tools,
+                    output=request.output,
+                    sampling=sampling,
+                    purpose="prewarm",
+                )
             )
         except ModelError:
             return False  # the notes are good all the same
@@ -245,8 +262,9 @@ def _batches(sources: Sequence[Source], limit: int) -> list[list[Source]]:
 
 def earlier_notes(view: Sequence[Message]) -> list[str]:
     """The lines of the notes that a view has."""
-    texts = (m.content for m in view if m.role == "assistant" and m.stands_for and not m.tool_calls)
-    return [line for text in texts for line in text.splitlines() if line.startswith("- ")]
+    texts = (m.content for m in view if is_notes(m) or (m.role == "tool" and m.stands_for))
+    noted = (text.partition(HEADING)[2] for text in texts)
+    return [line for text in noted for line in text.splitlines() if line.startswith("- ")]
 
 
 def request_of(request: StepRequest, view: View) -> ModelRequest:

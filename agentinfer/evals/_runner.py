@@ -30,6 +30,7 @@ async def evaluate(
     name: str = "agent",
     prompt: Prompter | None = None,
     graders: Sequence[Grader] = (),
+    feedback: str | None = None,
     concurrency: int = 1,
     seed: int = 0,
     limit: int | None = None,
@@ -50,7 +51,10 @@ async def evaluate(
         name: What the configuration is called.
         prompt: Makes what the agent is asked of a question; the question as it is unless given.
         graders: What answers are worth; the first one decides what is solved. Exact match and F1 unless given.
-        concurrency: How many questions are at work at once.
+        feedback: The grader whose grades plug-ins are told (`Run.feedback`), for them to learn from: they know right
+            answers then, so no such question says what the agent is worth. They are told nothing unless it is given.
+        concurrency: How many questions are at work at once. With one, what plug-ins do beside a question, such as
+            learning from it, is done before the next.
         seed: Decides the order of the questions.
         limit: Ask only so many of them, the first in that order.
         settings: What tells the configuration from others and cannot be seen from the agent: the corpus, the settings
@@ -73,17 +77,29 @@ async def evaluate(
     chosen = ordered(questions, seed)[:limit]
     agent = agent_factory()
     graders = tuple(graders) or (ExactMatch(), F1())
+    if feedback is not None and feedback not in [grader.name for grader in graders]:
+        raise UserError(f"there is no grader {feedback!r} whose grades could be feedback")
     told = {
         "name": name,
         "agent": describe(agent),
         "graders": [grader.name for grader in graders],
         "seed": seed,
         "settings": dict(settings or {}),
+        **({} if feedback is None else {"feedback": feedback}),
     }
     about = {"endpoint": agent.model.endpoint, "versions": versions_of(agent.model.endpoint), "started": time.time()}
     with Results.open(out, told, about, change=change) as results:
         evaluation = Evaluation(
-            agent, chosen, results, prompt, graders, on_progress, name=name, seed=seed, concurrency=concurrency
+            agent,
+            chosen,
+            results,
+            prompt,
+            graders,
+            on_progress,
+            name=name,
+            seed=seed,
+            concurrency=concurrency,
+            feedback=feedback,
         )
         await evaluation()
         return [results.records[question.id] for question in chosen]

@@ -3,7 +3,8 @@
 import asyncio
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from agentinfer.agent import Agent
 from agentinfer.errors import (
@@ -24,6 +25,7 @@ from agentinfer.evals._prompts import Prompt, Prompter
 from agentinfer.evals._questions import Question
 from agentinfer.evals._record import Record
 from agentinfer.evals._trajectory import trajectory_of
+from agentinfer.run import RunResult
 from agentinfer.usage import Usage
 
 __all__ = ["Evaluation"]
@@ -55,6 +57,7 @@ class Evaluation:
         name: str,
         seed: int,
         concurrency: int,
+        feedback: str | None,
     ) -> None:
         self._agent = agent
         self._questions = questions
@@ -63,6 +66,7 @@ class Evaluation:
         self._graders = graders
         self._on_progress = on_progress
         self._name, self._seed, self._concurrency = name, seed, concurrency
+        self._feedback = feedback
         self._resumed = sum(question.id in results.records for question in questions)
         self._started = time.monotonic()
         self._usage = Usage()
@@ -79,6 +83,8 @@ class Evaluation:
         async def worker() -> None:
             for question in left:
                 self._tell(await self._ask(question))
+                if self._concurrency == 1:
+                    await self._agent.drain()
 
         try:
             async with self._agent, asyncio.TaskGroup() as group:
@@ -117,6 +123,7 @@ class Evaluation:
         )
         self._usage += result.usage
         self._results.add(record, {**trajectory, "record": dataclasses.asdict(record)})
+        await self._give_feedback(result, grades)
         return record
 
     async def _grade(self, question: Question, answer: str | None) -> tuple[dict[str, float], dict[str, str]]:
@@ -129,6 +136,13 @@ class Evaluation:
             except Exception as error:  # noqa: BLE001 - a grader never takes the evaluation down
                 problems[grader.name] = f"{type(error).__name__}: {error}"
         return grades, problems
+
+    async def _give_feedback(self, result: RunResult[Any], grades: Mapping[str, float]) -> None:
+        """Tell the plug-ins what an answer was worth; a run that broke off says nothing about them."""
+        if self._feedback is None or result.stop_reason in ("error", "cancelled"):
+            return
+        if self._feedback in grades:
+            await result.run.feedback(grades[self._feedback], self._feedback)
 
     def _tell(self, last: Record | None) -> None:
         if self._on_progress is None:

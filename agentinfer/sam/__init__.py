@@ -8,7 +8,8 @@ draft = session.draft(16)                 # likely tokens, and how likely each i
 session.extend(written, own=True)         # what the model wrote in the end
 ```
 
-`Sam` is the plug-in, `agentinfer.sam.vllm` the drafter for vLLM, `agentinfer sam simulate` tells what it would bring.
+`Sam` is the plug-in, `agentinfer.sam.engine` a local model with drafts, `agentinfer.sam.vllm` the drafter for vLLM;
+`agentinfer sam simulate` tells what drafting would bring.
 """
 
 from agentinfer.sam._automaton import COMPILED, Calibration, Cursor, SuffixAutomaton

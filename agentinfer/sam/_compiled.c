@@ -18,9 +18,17 @@
 #define LENGTHS 14
 #define RUNS 8
 #define KINDS 6
-#define CELLS (LENGTHS * RUNS * KINDS)
-#define PRIOR_WEIGHT 4.0
+#define ALONE (LENGTHS * RUNS * KINDS)
+#define COARSE 6
+#define HISTORY 5
+#define FATES 3
+#define BESIDE (COARSE * (1 << HISTORY) * FATES * KINDS)
+#define CELLS (ALONE + 3 * BESIDE)
+#define PRIOR_WEIGHT 2.0
 #define MOST_TRIES 255.0
+
+enum { AGREED, OPPOSED, FOLLOWED }; /* relations of the two candidates */
+enum { UNKNOWN, KEPT, CHANGED };    /* fates */
 
 typedef struct {
     PyObject_HEAD
@@ -30,6 +38,7 @@ typedef struct {
 
 static const uint32_t LENGTH_STEPS[LENGTHS - 1] = {1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 24, 32, 64};
 static const uint32_t RUN_STEPS[RUNS - 1] = {2, 3, 4, 6, 10, 20, 60};
+static const uint32_t COARSE_STEPS[COARSE - 1] = {2, 3, 5, 9, 17};
 
 static int bucket(uint32_t value, const uint32_t *steps, int count) {
     int found = 0;
@@ -43,19 +52,39 @@ static int cell_of(uint32_t length, uint32_t count, uint32_t run, uint32_t entry
     return row * KINDS + kind;
 }
 
-static double priors[CELLS];
-
-static void set_priors(void) {
-    static const double kinds[KINDS] = {0.0, -1.6, -2.0, 0.2, 0.3, -1.4};
-    for (int cell = 0; cell < CELLS; cell++) {
-        int kind = cell % KINDS, run = cell / KINDS % RUNS, length = cell / (KINDS * RUNS);
-        double odds = -0.6 + 0.17 * length + 0.16 * (length < 4 ? length : 4) + 0.41 * run + (run ? 0.6 : 0.0);
-        priors[cell] = 1.0 / (1.0 + exp(-(odds + kinds[kind])));
-    }
+static int beside(int relation, uint32_t length, uint32_t history, int fate, int kind) {
+    int row = (relation * COARSE + bucket(length, COARSE_STEPS, COARSE - 1)) << HISTORY | (int)history;
+    return ALONE + (row * FATES + fate) * KINDS + kind;
 }
 
-static double likelihood(const Calibration *self, int cell) {
-    return (self->hits[cell] + PRIOR_WEIGHT * priors[cell]) / (self->tries[cell] + PRIOR_WEIGHT);
+static double priors[ALONE], priors_beside[2][FATES][ALONE], priors_followed[HISTORY + 1][FATES];
+
+static int bits(uint32_t value) {
+    int count = 0;
+    for (; value; value &= value - 1) count++;
+    return count;
+}
+
+static double logistic(double odds) { return 1.0 / (1.0 + exp(-odds)); }
+
+static void set_priors(void) {
+    static const double kinds[KINDS] = {0.0, -1.6, -2.0, 0.2, 0.3, -1.4}, fates[FATES] = {0.0, 0.7, -0.7};
+    for (int cell = 0; cell < ALONE; cell++) {
+        int kind = cell % KINDS, run = cell / KINDS % RUNS, length = cell / (KINDS * RUNS);
+        double odds = -0.6 + 0.17 * length + 0.16 * (length < 4 ? length : 4) + 0.41 * run + (run ? 0.6 : 0.0);
+        odds += kinds[kind];
+        priors[cell] = logistic(odds);
+        for (int fate = 0; fate < FATES; fate++) {
+            priors_beside[AGREED][fate][cell] = logistic(odds + 0.7 + fates[fate]);
+            priors_beside[OPPOSED][fate][cell] = logistic(odds - 0.5 - fates[fate]);
+        }
+    }
+    for (int hits = 0; hits <= HISTORY; hits++)
+        for (int fate = 0; fate < FATES; fate++) priors_followed[hits][fate] = logistic(-1.6 + 0.7 * hits + fates[fate]);
+}
+
+static double likelihood(const Calibration *self, int cell, double prior) {
+    return (self->hits[cell] + PRIOR_WEIGHT * prior) / (self->tries[cell] + PRIOR_WEIGHT);
 }
 
 static void learn(Calibration *self, int cell, int hit) {
@@ -68,36 +97,46 @@ static void learn(Calibration *self, int cell, int hit) {
 }
 
 static PyObject *Calibration_dump(Calibration *self, PyObject *ignored) {
-    PyObject *list = PyList_New(2 * CELLS);
-    for (int i = 0; list != NULL && i < 2 * CELLS; i++) {
-        PyObject *value = PyFloat_FromDouble(i < CELLS ? self->tries[i] : self->hits[i - CELLS]);
-        if (value == NULL) Py_CLEAR(list);
-        else PyList_SET_ITEM(list, i, value);
+    PyObject *list = PyList_New(0);
+    for (int cell = 0; list != NULL && cell < CELLS; cell++) {
+        double values[3] = {cell, self->tries[cell], self->hits[cell]};
+        for (int i = 0; list != NULL && values[1] > 0.0 && i < 3; i++) {
+            PyObject *value = PyFloat_FromDouble(values[i]);
+            if (value == NULL || PyList_Append(list, value)) Py_CLEAR(list);
+            Py_XDECREF(value);
+        }
     }
     return list;
 }
 
-static PyObject *Calibration_load(Calibration *self, PyObject *values) {
-    PyObject *fast = PySequence_Tuple(values);
+static PyObject *Calibration_load(Calibration *self, PyObject *given) {
+    PyObject *fast = PySequence_Tuple(given);
     if (fast == NULL) return NULL;
-    double read[2 * CELLS];
-    int right = PyTuple_GET_SIZE(fast) == 2 * CELLS;
-    for (int i = 0; right && i < 2 * CELLS; i++) {
-        read[i] = PyFloat_AsDouble(PyTuple_GET_ITEM(fast, i));
-        if (PyErr_Occurred()) {
-            Py_DECREF(fast);
-            return NULL;
-        }
-        right = read[i] >= 0.0 && read[i] <= MOST_TRIES + 1.0;
+    Py_ssize_t size = PyTuple_GET_SIZE(fast);
+    double *read = PyMem_RawCalloc(2 * CELLS, sizeof *read), known = -1.0, values[3];
+    int right = read != NULL && size % 3 == 0;
+    for (Py_ssize_t i = 0; right && i < size; i++) {
+        values[i % 3] = PyFloat_AsDouble(PyTuple_GET_ITEM(fast, i));
+        right = !PyErr_Occurred();
+        if (i % 3 < 2 || !right) continue;
+        right = values[0] > known && values[0] < CELLS && values[0] == floor(values[0]) && values[2] >= 0.0 &&
+                values[2] <= values[1] && values[1] <= MOST_TRIES + 1.0;
+        if (!right) break;
+        known = values[0];
+        read[(int)known] = values[1];
+        read[CELLS + (int)known] = values[2];
     }
     Py_DECREF(fast);
-    for (int i = 0; right && i < CELLS; i++) right = read[CELLS + i] <= read[i];
-    if (!right) {
+    if (right) {
+        memcpy(self->tries, read, sizeof self->tries);
+        memcpy(self->hits, read + CELLS, sizeof self->hits);
+    } else if (read == NULL) {
+        PyErr_NoMemory();
+    } else if (!PyErr_Occurred()) {
         PyErr_SetString(PyExc_ValueError, "this is not what Calibration.dump gives");
-        return NULL;
     }
-    memcpy(self->tries, read, sizeof self->tries);
-    memcpy(self->hits, read + CELLS, sizeof self->hits);
+    PyMem_RawFree(read);
+    if (!right) return NULL;
     Py_RETURN_NONE;
 }
 
@@ -128,14 +167,26 @@ typedef struct {
     uint32_t state, token, target, next;
 } Transition;
 
+#define REACH 32
+#define PATIENCE 8
+
+/* The counterpart, in the text, of what the model writes */
+typedef struct {
+    uint32_t at, mark, misses, history;
+} Trail;
+
+static const Trail NOWHERE = {NONE, NONE, 0, 0};
+
 typedef struct {
     PyObject_HEAD
     Calibration *calibration;
     State *states;
     uint32_t *text;
+    uint8_t *fates; /* of each token of the text */
+    Trail trail;
     Transition *transitions;
     uint32_t *table; /* places in `transitions`, found by hash */
-    uint32_t state_count, state_room, text_count, text_room, transition_count, transition_room, table_size;
+    uint32_t state_count, state_room, text_count, text_room, fates_room, transition_count, transition_room, table_size;
     uint32_t whole;   /* the state of the whole text */
     uint32_t context; /* the state of its last CONTEXT tokens */
     int busy, broken;
@@ -278,35 +329,125 @@ static uint32_t settle(const Automaton *self, uint32_t *state, uint32_t length) 
     return length;
 }
 
-static void learn_at(const Automaton *self, Calibration *calibration, uint32_t state, uint32_t length, uint32_t token) {
-    length = settle(self, &state, length);
-    if (length == 0) return;
-    const State *at = &self->states[state];
-    uint32_t kept = self->text[at->kept];
-    learn(calibration, cell_of(length, at->count, at->run, kept), TOKEN(kept) == token);
+/* Follow a trail by one token; `state` and `length` are the settled match. */
+static void follow_trail(const Automaton *self, Trail *trail, uint32_t state, uint32_t length, uint32_t token) {
+    int somewhere = trail->at < self->text_count;
+    uint32_t history = trail->history << 1 & ((1u << HISTORY) - 1);
+    if (somewhere && TOKEN(self->text[trail->at]) == token) {
+        if (trail->history & 1) trail->mark = NONE, trail->misses = 0;
+        trail->at++;
+        trail->history = history | 1;
+        return;
+    }
+    uint32_t kept = length ? self->states[state].kept : NONE;
+    if (kept != NONE && TOKEN(self->text[kept]) == token &&
+        (!somewhere || self->text[kept] & OWN || trail->misses >= PATIENCE)) {
+        *trail = (Trail){kept + 1, NONE, 0, somewhere ? history | 1 : 0};
+        return;
+    }
+    if (somewhere) {
+        if (trail->mark == NONE) trail->mark = trail->at;
+        trail->misses++;
+        trail->history = history;
+    } else if (kept != NONE) {
+        *trail = (Trail){kept, kept, 1, 0};
+    } else {
+        *trail = NOWHERE;
+        return;
+    }
+    for (uint32_t at = trail->mark + 1; at <= trail->mark + REACH && at < self->text_count; at++)
+        if (TOKEN(self->text[at]) == token) {
+            trail->mark = at;
+            trail->at = at + 1;
+            return;
+        }
+    trail->at++;
 }
 
-static PyObject *draft_at(const Automaton *self, const Calibration *calibration, uint32_t state, uint32_t length,
-                          PyObject *arguments) {
+/* What may come next: by the settled match, by the trail, or by both as one; how many candidates. */
+typedef struct {
+    uint32_t token;
+    int cell;
+    double prior;
+} Candidate;
+
+static int candidates(const Automaton *self, const Trail *trail, uint32_t state, uint32_t length, Candidate *found) {
+    int somewhere = trail->at < self->text_count, fate = somewhere ? self->fates[trail->at] : 0, count = 0;
+    uint32_t other = somewhere ? self->text[trail->at] : 0;
+    if (length) {
+        const State *at = &self->states[state];
+        uint32_t kept = self->text[at->kept];
+        int cell = cell_of(length, at->count, at->run, kept);
+        if (!somewhere) {
+            found[0] = (Candidate){TOKEN(kept), cell, priors[cell]};
+            return 1;
+        }
+        int relation = TOKEN(kept) == TOKEN(other) ? AGREED : OPPOSED;
+        double prior = priors_beside[relation][fate][cell];
+        found[count++] =
+            (Candidate){TOKEN(kept), beside(relation, length, trail->history, fate, cell % KINDS), prior};
+        if (relation == AGREED) return 1;
+    }
+    if (somewhere) {
+        int kind = (other & OWN ? 1 : 0) + (length ? 2 : 0);
+        double prior = priors_followed[bits(trail->history)][fate];
+        found[count++] =
+            (Candidate){TOKEN(other), beside(FOLLOWED, length, trail->history, fate, kind), prior};
+    }
+    return count;
+}
+
+/* The model has written a token: learn from it, and follow the trail; the token's fate. */
+static int learn_at(const Automaton *self, Calibration *calibration, Trail *trail, uint32_t state, uint32_t length,
+                    uint32_t token) {
+    Candidate found[2];
+    length = settle(self, &state, length);
+    int count = candidates(self, trail, state, length, found);
+    for (int i = 0; i < count; i++) learn(calibration, found[i].cell, found[i].token == token);
+    int fate = trail->at >= self->text_count ? UNKNOWN : TOKEN(self->text[trail->at]) == token ? KEPT : CHANGED;
+    follow_trail(self, trail, state, length, token);
+    return fate;
+}
+
+/* The longest end of a match and of a token after it that the text knows. */
+static uint32_t step(const Automaton *self, uint32_t *state, uint32_t length, uint32_t token) {
+    uint32_t next;
+    *state = holder(self, *state, length);
+    while ((next = target_of(self, *state, token)) == NONE && self->states[*state].link != NONE) {
+        *state = self->states[*state].link;
+        length = self->states[*state].length;
+    }
+    *state = next == NONE ? 0 : next;
+    return next == NONE ? 0 : length + 1;
+}
+
+static PyObject *draft_at(const Automaton *self, const Calibration *calibration, Trail trail, uint32_t state,
+                          uint32_t length, PyObject *arguments) {
     Py_ssize_t most;
     double floor = 0.0, chance = 1.0;
     if (!PyArg_ParseTuple(arguments, "n|d", &most, &floor)) return NULL;
     PyObject *tokens = PyList_New(0), *chances = PyList_New(0);
     if (tokens == NULL || chances == NULL) goto failed;
     while (PyList_GET_SIZE(tokens) < most) {
+        Candidate found[2];
+        double best = 0.0;
         length = settle(self, &state, length);
-        if (length == 0) break;
-        const State *at = &self->states[state];
-        uint32_t kept = self->text[at->kept], token = TOKEN(kept);
-        chance *= likelihood(calibration, cell_of(length, at->count, at->run, kept));
+        int count = candidates(self, &trail, state, length, found);
+        if (count == 0) break;
+        uint32_t token = found[0].token;
+        for (int i = 0; i < count; i++) {
+            double likely = likelihood(calibration, found[i].cell, found[i].prior);
+            if (likely > best) best = likely, token = found[i].token;
+        }
+        chance *= best;
         if (chance < floor) break;
         PyObject *number = PyLong_FromUnsignedLong(token), *value = PyFloat_FromDouble(chance);
         int wrong = number == NULL || value == NULL || PyList_Append(tokens, number) || PyList_Append(chances, value);
         Py_XDECREF(number);
         Py_XDECREF(value);
         if (wrong) goto failed;
-        state = target_of(self, state, token);
-        length++;
+        follow_trail(self, &trail, state, length, token);
+        length = step(self, &state, length, token);
     }
     return Py_BuildValue("(NN)", tokens, chances);
 failed:
@@ -365,8 +506,16 @@ static uint32_t *numbers_of(PyObject *sequence, Py_ssize_t *count) {
 static int extend_with(Automaton *self, const uint32_t *tokens, Py_ssize_t count, int own) {
     for (Py_ssize_t i = 0; i < count; i++) {
         uint32_t match = self->states[self->whole].link;
-        if (own && match != NONE)
-            learn_at(self, self->calibration, match, self->states[match].length, tokens[i]);
+        uint32_t length = match == NONE ? 0 : self->states[match].length;
+        if (grow((void **)&self->fates, &self->fates_room, self->text_count + 1, sizeof *self->fates)) return -1;
+        self->fates[self->text_count] = UNKNOWN;
+        if (own) {
+            uint32_t from = match == NONE ? 0 : match;
+            int fate = learn_at(self, self->calibration, &self->trail, from, length, tokens[i]);
+            self->fates[self->text_count] = (uint8_t)fate;
+        } else {
+            self->trail = NOWHERE;
+        }
         if (append(self, own ? tokens[i] | OWN : tokens[i])) return -1;
     }
     return 0;
@@ -409,8 +558,8 @@ static PyObject *Automaton_extend(Automaton *self, PyObject *arguments, PyObject
 static PyObject *Automaton_draft(Automaton *self, PyObject *arguments) {
     if (!usable(self)) return NULL;
     uint32_t match = self->states[self->whole].link;
-    return draft_at(self, self->calibration, match == NONE ? 0 : match, match == NONE ? 0 : self->states[match].length,
-                    arguments);
+    uint32_t length = match == NONE ? 0 : self->states[match].length;
+    return draft_at(self, self->calibration, self->trail, match == NONE ? 0 : match, length, arguments);
 }
 
 static PyObject *Automaton_continuation(Automaton *self, PyObject *sequence) {
@@ -446,7 +595,7 @@ static PyObject *Automaton_match_length(Automaton *self, void *ignored) {
 
 static PyObject *Automaton_memory(Automaton *self, void *ignored) {
     return PyLong_FromSize_t(sizeof *self + (size_t)self->state_room * sizeof(State) +
-                             (size_t)self->text_room * sizeof(uint32_t) +
+                             (size_t)self->text_room * sizeof(uint32_t) + self->fates_room +
                              (size_t)self->transition_room * sizeof(Transition) +
                              (size_t)self->table_size * sizeof(uint32_t));
 }
@@ -469,6 +618,7 @@ static PyObject *Automaton_new(PyTypeObject *type, PyObject *arguments, PyObject
     Automaton *self = (Automaton *)type->tp_alloc(type, 0);
     if (self == NULL) return NULL;
     self->calibration = calibration_from(given);
+    self->trail = NOWHERE;
     if (self->calibration == NULL || add_state(self, 0)) {
         if (!PyErr_Occurred()) PyErr_NoMemory();
         Py_DECREF(self);
@@ -480,6 +630,7 @@ static PyObject *Automaton_new(PyTypeObject *type, PyObject *arguments, PyObject
 static void Automaton_dealloc(Automaton *self) {
     PyMem_RawFree(self->states);
     PyMem_RawFree(self->text);
+    PyMem_RawFree(self->fates);
     PyMem_RawFree(self->transitions);
     PyMem_RawFree(self->table);
     Py_XDECREF(self->calibration);
@@ -520,18 +671,13 @@ typedef struct {
     Automaton *automaton;
     Calibration *calibration;
     uint32_t state, length;
+    Trail trail;
 } Cursor;
 
 static void follow(Cursor *self, uint32_t token, int own) {
-    const Automaton *automaton = self->automaton;
-    uint32_t state = holder(automaton, self->state, self->length), next;
-    if (own) learn_at(automaton, self->calibration, state, self->length, token);
-    while ((next = target_of(automaton, state, token)) == NONE && automaton->states[state].link != NONE) {
-        state = automaton->states[state].link;
-        self->length = automaton->states[state].length;
-    }
-    self->state = next == NONE ? 0 : next;
-    self->length = next == NONE ? 0 : self->length + 1;
+    if (own) learn_at(self->automaton, self->calibration, &self->trail, self->state, self->length, token);
+    else self->trail = NOWHERE;
+    self->length = step(self->automaton, &self->state, self->length, token);
 }
 
 static PyObject *Cursor_follow(Cursor *self, PyObject *arguments, PyObject *named) {
@@ -553,7 +699,7 @@ static PyObject *Cursor_follow(Cursor *self, PyObject *arguments, PyObject *name
 
 static PyObject *Cursor_draft(Cursor *self, PyObject *arguments) {
     if (!usable(self->automaton)) return NULL;
-    return draft_at(self->automaton, self->calibration, self->state, self->length, arguments);
+    return draft_at(self->automaton, self->calibration, self->trail, self->state, self->length, arguments);
 }
 
 static PyObject *Cursor_match_length(Cursor *self, void *ignored) { return PyLong_FromUnsignedLong(self->length); }
@@ -565,6 +711,7 @@ static PyObject *Cursor_new(PyTypeObject *type, PyObject *arguments, PyObject *n
     Cursor *self = (Cursor *)type->tp_alloc(type, 0);
     if (self == NULL) return NULL;
     self->automaton = (Automaton *)Py_NewRef(automaton);
+    self->trail = NOWHERE;
     if ((self->calibration = calibration_from(given)) == NULL) {
         Py_DECREF(self);
         return NULL;

@@ -86,6 +86,8 @@ class SessionDrafts:
         """They, once they are merged,"""
         self._cursor: Cursor | None = None
         """and where this session stands in them."""
+        self.shared: str | None = None
+        """The segment by which others may draft from it already."""
 
     def __len__(self) -> int:
         return len(self._automaton)
@@ -132,7 +134,8 @@ class SessionDrafts:
         """Choose earlier sessions, anew when this one's beginning has doubled; take them up once they are merged."""
         segments, length = self._tenant.segments, len(self._start)
         if segments and length and length >= 2 * self._chosen_at:
-            chosen = frozenset(self._index.choose(self._start, segments))
+            others = {key: held for key, held in list(segments.items()) if key != self.shared}
+            chosen = frozenset(self._index.choose(self._start, others))
             self._chosen_at = length
             for key in chosen:
                 segments.move_to_end(key)
@@ -210,9 +213,20 @@ class DraftIndex:
 
     def close(self, key: str, *, tenant: str | None = None) -> None:
         """End a session: from now on it is an earlier one."""
-        session = self._tenant(tenant).sessions.pop(key, None)
-        if session is not None and len(session):
-            self.add(Segment(session.automaton.dump()), tenant=tenant)
+        self.share(key, tenant=tenant)
+        self._tenant(tenant).sessions.pop(key, None)
+
+    def share(self, key: str, *, tenant: str | None = None) -> None:
+        """Let others draft from what a session has said so far; it may go on."""
+        here = self._tenant(tenant)
+        session = here.sessions.get(key)
+        if session is None or not len(session):
+            return
+        segment = Segment(session.automaton.dump())
+        if session.shared is not None and session.shared != segment.id:
+            here.segments.pop(session.shared, None)
+        session.shared = segment.id
+        self.add(segment, tenant=tenant)
 
     def add(self, segment: Segment, *, tenant: str | None = None) -> None:
         """Add an earlier session."""
@@ -224,8 +238,10 @@ class DraftIndex:
             sizes[name] -= len(self._tenants[name].segments.popitem(last=False)[1])
 
     def segments(self, tenant: str | None = None) -> list[Segment]:
-        """The earlier sessions of a tenant, the least recently chosen first."""
-        return list(self._tenant(tenant).segments.values())
+        """The earlier sessions of a tenant, the least recently chosen first; none that may go on."""
+        here = self._tenant(tenant)
+        going_on = {session.shared for session in list(here.sessions.values())}
+        return [segment for segment in list(here.segments.values()) if segment.id not in going_on]
 
     def calibrations(self, tenant: str | None = None) -> tuple[Calibration, Calibration]:
         """How far a tenant's drafts from the session itself, and from earlier ones, are to be believed."""

@@ -1,4 +1,4 @@
-"""Peers to compare with: n-gram lookup, and those that are installed elsewhere."""
+"""Peers to compare with: n-gram lookup, SAM-Decoding's rule, and those that are installed elsewhere."""
 
 import importlib
 import sys
@@ -9,7 +9,7 @@ from typing import Any
 
 from agentinfer.sam._simulate import Drafter
 
-__all__ = ["NgramLookup", "SuffixTreePeer", "peers"]
+__all__ = ["NgramLookup", "SamDecoding", "SuffixTreePeer", "peers"]
 
 SUFFIX_TREE = "arctic_inference.suffix_decoding._C"
 
@@ -43,6 +43,115 @@ class NgramLookup:
             if len(self._text) > size and (at := self._after.get(tuple(self._text[-size:]))) is not None:
                 return self._text[at : at + k], None
         return [], None
+
+
+class _FirstPlaces:
+    """A suffix automaton whose states know where they ended first, and where a text stands in it."""
+
+    def __init__(self) -> None:
+        self.text: list[int] = []
+        self._targets: list[dict[int, int]] = [{}]
+        self._length, self._link, self._end = [0], [-1], [0]
+        self._whole = self._state = self._matched = 0
+
+    def append(self, token: int) -> None:
+        """The text of the automaton goes on."""
+        targets, length, link, end = self._targets, self._length, self._link, self._end
+        self.text.append(token)
+        new, state = len(length), self._whole
+        self._add({}, len(self.text), len(self.text))
+        while state >= 0 and token not in targets[state]:
+            targets[state][token] = new
+            state = link[state]
+        if state < 0:
+            link[new] = 0
+        else:
+            known = targets[state][token]
+            if length[known] != length[state] + 1:
+                copy = len(length)
+                self._add(dict(targets[known]), length[state] + 1, end[known])
+                link[copy], link[known] = link[known], copy
+                while state >= 0 and targets[state].get(token) == known:
+                    targets[state][token] = copy
+                    state = link[state]
+                known = copy
+            link[new] = known
+        self._whole = new
+
+    def stand_at_end(self) -> None:
+        """The longest end of the automaton's own text that stands earlier in it."""
+        self._state = max(self._link[self._whole], 0)
+        self._matched = self._length[self._state]
+
+    def follow(self, token: int) -> None:
+        """Another text goes on."""
+        state, matched = self._state, self._matched
+        while state >= 0 and token not in self._targets[state]:
+            state = self._link[state]
+            matched = self._length[state] if state >= 0 else 0
+        self._state, self._matched = (0, 0) if state < 0 else (self._targets[state][token], matched + 1)
+
+    def leave(self) -> None:
+        """Another text begins."""
+        self._state = self._matched = 0
+
+    def draft(self, k: int, factor: int) -> tuple[int, list[int]]:
+        """How long the match is, and what followed its first place: of a shorter match where too little does."""
+        state, matched = self._state, self._matched
+        while matched and len(self.text) - self._end[state] < min(k, factor * matched):
+            state = self._link[state]
+            matched = self._length[state]
+        end = self._end[state]
+        return matched, self.text[end : end + min(k, factor * matched)] if matched else []
+
+    def _add(self, targets: dict[int, int], length: int, end: int) -> None:
+        self._targets.append(targets)
+        self._length.append(length)
+        self._link.append(-1)
+        self._end.append(end)
+
+
+class SamDecoding:
+    """Our implementation of SAM-Decoding's rule (arXiv 2411.10666), without the model that drafts where it does not.
+
+    An automaton of the session and one of all sessions before; the session's is followed unless its match is more than
+    `BIAS` tokens shorter. The draft is what followed the match's first place, `factor` tokens per token matched and 40
+    at most.
+
+    Args:
+        factor: Tokens drafted per token matched.
+        least: The shortest match that is followed.
+        across: Whether the second automaton is used.
+    """
+
+    BIAS = 5
+    MOST = 40
+
+    def __init__(self, factor: int = 4, least: int = 1, across: bool = False) -> None:
+        self._factor, self._least, self._across = factor, least, across
+        self._here, self._before = _FirstPlaces(), _FirstPlaces()
+
+    def start(self, session: str) -> None:
+        if self._across:
+            for token in self._here.text:
+                self._before.append(token)
+            self._before.leave()
+        self._here = _FirstPlaces()
+
+    def extend(self, tokens: Sequence[int], own: bool) -> None:
+        for token in tokens:
+            self._here.append(token)
+            self._before.follow(token)
+
+    def draft(self, k: int) -> tuple[Sequence[int], Sequence[float] | None]:
+        most = min(k, self.MOST)
+        self._here.stand_at_end()
+        matched, draft = self._here.draft(most, self._factor)
+        if self._across:
+            other, elsewhere = self._before.draft(most, self._factor)
+            if matched < other - self.BIAS:
+                matched, draft = other, elsewhere
+        return draft if matched >= self._least else [], None
 
 
 class SuffixTreePeer:
@@ -91,6 +200,10 @@ def peers(paths: Iterable[Path], *, across: bool) -> tuple[list[tuple[str, Calla
     sys.path[:0] = [str(path.resolve()) for path in paths if str(path.resolve()) not in sys.path]
     found: list[tuple[str, Callable[[], Drafter]]] = [
         (f"n-gram lookup from {least}", partial(NgramLookup, least)) for least in (1, 2, 3)
+    ]
+    found += [
+        (f"SAM-Decoding's rule, ours: {factor}x from {least}", partial(SamDecoding, factor, least, across))
+        for factor, least in ((1, 1), (2, 1), (4, 1), (4, 2), (4, 3))
     ]
     try:
         importlib.import_module(SUFFIX_TREE)

@@ -5,85 +5,38 @@ that end at the same places. Each state keeps how often something followed (`cou
 (`kept` is its place) and how often in a row that has come true (`run`). The latest continuation is the expected one,
 but material never replaces what the model itself wrote: a model repeats itself more than it repeats others.
 
-What those numbers are worth differs from text to text, so it is measured: whenever the model writes a token, the
-`Calibration` learns whether the automaton had it right. `_compiled.c` does the same, faster.
+What the model writes often follows something earlier with other values in it: the last call of a tool, say. The `Trail`
+keeps to that place where the match is lost, and proposes what stands there; the likelier of the two goes into a draft.
+
+What all this is worth differs from text to text, so it is measured: whenever the model writes a token, the
+`Calibration` learns whether the proposals were right. `_compiled.c` does the same, faster.
 """
 
 import sys
 from array import array
-from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from math import exp
 from operator import index
 
-__all__ = ["CONTEXT", "Calibration", "Cursor", "SuffixAutomaton"]
+from agentinfer.sam._calibration import (
+    AGREED,
+    FOLLOWED,
+    KINDS,
+    OPPOSED,
+    PRIORS,
+    PRIORS_BESIDE,
+    PRIORS_FOLLOWED,
+    UNKNOWN,
+    Calibration,
+    beside,
+    cell_of,
+)
+from agentinfer.sam._trail import OWN, Trail
+
+__all__ = ["CONTEXT", "OWN", "Calibration", "Cursor", "SuffixAutomaton"]
 
 CONTEXT = 64
 """Continuations are known of contexts of up to this many tokens."""
 MAX_TOKENS = 1 << 30
-OWN = 1 << 31
-"""Marks the tokens that the model wrote."""
-
-LENGTH_STEPS = (1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 24, 32, 64)
-RUN_STEPS = (2, 3, 4, 6, 10, 20, 60)
-KINDS = 6
-RUNS = len(RUN_STEPS) + 1
-CELLS = (len(LENGTH_STEPS) + 1) * RUNS * KINDS
-PRIOR_WEIGHT = 4.0
-MOST_TRIES = 255.0
-"""Of a cell; then all is halved, so that what was learned long ago weighs less."""
-
-
-def cell_of(length: int, count: int, run: int, entry: int) -> int:
-    """The cell of a prediction: by match length, by how often in a row it came true, by what else is known."""
-    kind = (0 if count == 1 else 1 if run == count else 2) + (3 if entry & OWN else 0)
-    return (bisect_right(LENGTH_STEPS, length) * RUNS + bisect_right(RUN_STEPS, run)) * KINDS + kind
-
-
-def _prior(cell: int) -> float:
-    """What is believed before anything is learned: fitted to recorded agent runs and chats."""
-    length, run, kind = cell // (KINDS * RUNS), cell // KINDS % RUNS, cell % KINDS
-    odds = -0.6 + 0.17 * length + 0.16 * min(length, 4) + 0.41 * run + (0.6 if run else 0.0)
-    return 1.0 / (1.0 + exp(-(odds + (0.0, -1.6, -2.0, 0.2, 0.3, -1.4)[kind])))
-
-
-PRIORS = [_prior(cell) for cell in range(CELLS)]
-
-
-class Calibration:
-    """How often predictions of each kind came true."""
-
-    def __init__(self) -> None:
-        self._tries = [0.0] * CELLS
-        self._hits = [0.0] * CELLS
-
-    def likelihood(self, cell: int) -> float:
-        """How likely a prediction of this cell comes true, 0 to 1."""
-        return (self._hits[cell] + PRIOR_WEIGHT * PRIORS[cell]) / (self._tries[cell] + PRIOR_WEIGHT)
-
-    def learn(self, cell: int, hit: bool) -> None:
-        """Note whether a prediction came true."""
-        if self._tries[cell] >= MOST_TRIES:
-            self._tries[cell] *= 0.5
-            self._hits[cell] *= 0.5
-        self._tries[cell] += 1.0
-        self._hits[cell] += hit
-
-    def dump(self) -> list[float]:
-        """What was learned."""
-        return [*self._tries, *self._hits]
-
-    def load(self, values: Sequence[float]) -> None:
-        """Take over what `dump` gave.
-
-        Raises:
-            ValueError: It is nothing of the kind.
-        """
-        tries, hits = list(values[:CELLS]), list(values[CELLS:])
-        right = len(tries) == len(hits) == CELLS
-        if not right or not all(0.0 <= h <= t <= MOST_TRIES + 1.0 for t, h in zip(tries, hits, strict=True)):
-            raise ValueError("this is not what Calibration.dump gives")
-        self._tries, self._hits = tries, hits
 
 
 class SuffixAutomaton:
@@ -96,6 +49,8 @@ class SuffixAutomaton:
     def __init__(self, calibration: Calibration | None = None) -> None:
         self._calibration = calibration or Calibration()
         self._text = array("I")
+        self._fates = bytearray()
+        self._trail = Trail()
         self._length = [0]
         self._link = [-1]
         self._targets: list[dict[int, int]] = [{}]
@@ -119,7 +74,7 @@ class SuffixAutomaton:
     @property
     def memory(self) -> int:
         """Bytes it takes, about."""
-        held = (self._text, self._length, self._link, self._targets, self._count, self._run, self._kept)
+        held = (self._text, self._fates, self._length, self._link, self._targets, self._count, self._run, self._kept)
         return sum(map(sys.getsizeof, held)) + sum(map(sys.getsizeof, self._targets)) + 28 * 5 * len(self._length)
 
     def extend(self, tokens: Sequence[int], *, own: bool = False) -> None:
@@ -137,9 +92,13 @@ class SuffixAutomaton:
         if len(checked) > MAX_TOKENS - len(self._text):
             raise OverflowError("an automaton holds up to 2**30 tokens")
         for token in checked:
-            match = self._link[self._whole]
-            if own and match >= 0:
-                self._learn(self._calibration, match, self._length[match], token)
+            fate = UNKNOWN
+            if own:
+                match = max(self._link[self._whole], 0)
+                fate = self._learn(self._calibration, self._trail, match, self.match_length, token)
+            else:
+                self._trail.leave()
+            self._fates.append(fate)
             self._append(token, OWN if own else 0)
 
     def draft(self, k: int, floor: float = 0.0, /) -> tuple[list[int], list[float]]:
@@ -153,7 +112,7 @@ class SuffixAutomaton:
             The tokens, and of each the probability that the draft is right up to and with it.
         """
         match = self._link[self._whole]
-        return self._draft(self._calibration, max(match, 0), self.match_length, k, floor)
+        return self._draft(self._calibration, self._trail, max(match, 0), self.match_length, k, floor)
 
     def continuation(self, context: Sequence[int]) -> tuple[int, int, int] | None:
         """What follows a context of up to `CONTEXT` tokens.
@@ -237,30 +196,75 @@ class SuffixAutomaton:
             length = self._length[state]
         return state, length
 
-    def _learn(self, calibration: Calibration, state: int, length: int, token: int) -> None:
-        state, length = self._settle(state, length)
+    def _step(self, state: int, length: int, token: int) -> tuple[int, int]:
+        """The longest end of a match and of a token after it that the text knows."""
+        state = self._holder(state, length)
+        while token not in self._targets[state] and self._link[state] >= 0:
+            state = self._link[state]
+            length = self._length[state]
+        known = self._targets[state].get(token)
+        return (0, 0) if known is None else (known, length + 1)
+
+    def _candidates(self, trail: Trail, state: int, length: int) -> list[tuple[int, int, float]]:
+        """What may come next, by the settled match and by the trail: tokens, with their cells and priors."""
+        text = self._text
+        somewhere = trail.at < len(text)
+        if not length and not somewhere:
+            return []
+        fate = self._fates[trail.at] if somewhere else UNKNOWN
+        other = text[trail.at] if somewhere else 0
+        found: list[tuple[int, int, float]] = []
         if length:
-            kept = self._text[self._kept[state]]
-            calibration.learn(cell_of(length, self._count[state], self._run[state], kept), kept & ~OWN == token)
+            kept = text[self._kept[state]]
+            token = kept & ~OWN
+            cell = cell_of(length, self._count[state], self._run[state], own=kept >= OWN)
+            if not somewhere:
+                return [(token, cell, PRIORS[cell])]
+            relation = AGREED if token == other & ~OWN else OPPOSED
+            found.append(
+                (
+                    token,
+                    beside(relation, length, trail.history, fate, cell % KINDS),
+                    PRIORS_BESIDE[relation][fate][cell],
+                )
+            )
+            if relation == AGREED:
+                return found
+        kind = (other >= OWN) + 2 * (length > 0)
+        prior = PRIORS_FOLLOWED[trail.history.bit_count()][fate]
+        found.append((other & ~OWN, beside(FOLLOWED, length, trail.history, fate, kind), prior))
+        return found
+
+    def _learn(self, calibration: Calibration, trail: Trail, state: int, length: int, token: int) -> int:
+        """The model has written a token: learn from it, and follow the trail; the token's fate."""
+        state, length = self._settle(state, length)
+        for proposed, cell, _ in self._candidates(trail, state, length):
+            calibration.learn(cell, proposed == token)
+        fate = trail.fate(self._text, token)
+        trail.follow(self._text, self._kept[state] if length else None, token)
+        return fate
 
     def _draft(
-        self, calibration: Calibration, state: int, length: int, k: int, floor: float
+        self, calibration: Calibration, trail: Trail, state: int, length: int, k: int, floor: float
     ) -> tuple[list[int], list[float]]:
         tokens: list[int] = []
         chances: list[float] = []
-        chance = 1.0
+        chance, trail = 1.0, trail.copy()
         while len(tokens) < k:
             state, length = self._settle(state, length)
-            if not length:
+            found = self._candidates(trail, state, length)
+            if not found:
                 break
-            kept = self._text[self._kept[state]]
-            chance *= calibration.likelihood(cell_of(length, self._count[state], self._run[state], kept))
+            likely = [calibration.likelihood(cell, prior) for _, cell, prior in found]
+            best = likely.index(max(likely))
+            chance *= likely[best]
             if chance < floor:
                 break
-            tokens.append(kept & ~OWN)
+            token = found[best][0]
+            tokens.append(token)
             chances.append(chance)
-            state = self._targets[state][kept & ~OWN]
-            length += 1
+            trail.follow(self._text, self._kept[state] if length else None, token)
+            state, length = self._step(state, length, token)
         return tokens, chances
 
 
@@ -275,6 +279,7 @@ class Cursor:
     def __init__(self, automaton: SuffixAutomaton, calibration: Calibration | None = None) -> None:
         self._automaton = automaton
         self._calibration = calibration or Calibration()
+        self._trail = Trail()
         self._state = 0
         self._length = 0
 
@@ -290,20 +295,16 @@ class Cursor:
             ValueError: One is not a token; the cursor stands where it stood.
         """
         automaton = self._automaton
-        link, targets = automaton._link, automaton._targets
         for token in checked_tokens(tokens):
-            state = automaton._holder(self._state, self._length)
             if own:
-                automaton._learn(self._calibration, state, self._length, token)
-            while token not in targets[state] and link[state] >= 0:
-                state = link[state]
-                self._length = automaton._length[state]
-            self._state = targets[state].get(token, 0)
-            self._length = self._length + 1 if token in targets[state] else 0
+                automaton._learn(self._calibration, self._trail, self._state, self._length, token)
+            else:
+                self._trail.leave()
+            self._state, self._length = automaton._step(self._state, self._length, token)
 
     def draft(self, k: int, floor: float = 0.0, /) -> tuple[list[int], list[float]]:
         """What is likely to come next, as `SuffixAutomaton.draft` says it."""
-        return self._automaton._draft(self._calibration, self._state, self._length, k, floor)
+        return self._automaton._draft(self._calibration, self._trail, self._state, self._length, k, floor)
 
 
 def checked_tokens(tokens: Iterable[int]) -> list[int]:

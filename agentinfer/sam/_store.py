@@ -1,8 +1,8 @@
 """Draft indexes on disk: one file per tenant, checked by a digest, replaced whole.
 
-A file is the line `agentinfer-drafts 1`, a line of JSON (`tenant`, `calibrations`, and of each segment its `id` and
-`bytes`, the least recently used first), the segments' texts one after the other (four bytes a token, little-endian,
-the highest bit set where the model wrote it), and the SHA-256 of all before.
+A file is the line `agentinfer-drafts 1`, a line of JSON (`tenant`, `tokenizer`, `calibrations`, and of each segment its
+`id` and `bytes`, the least recently used first), the segments' texts one after the other (four bytes a token,
+little-endian, the highest bit set where the model wrote it), and the SHA-256 of all before.
 """
 
 import hashlib
@@ -27,22 +27,30 @@ class IndexFileError(UserError):
     """A file of a draft index is damaged, or none."""
 
 
-def save_index(index: DraftIndex, folder: str | os.PathLike[str], *, tenant: str | None = None) -> Path:
+def save_index(
+    index: DraftIndex, folder: str | os.PathLike[str], *, tenant: str | None = None, tokenizer: str | None = None
+) -> Path:
     """Save a tenant's earlier sessions; what another process has saved meanwhile is kept beside them.
+
+    Args:
+        index: What is saved.
+        folder: Where.
+        tenant: Whose sessions.
+        tokenizer: Names what has made the tokens.
 
     Returns:
         The file.
 
     Raises:
         OSError: It cannot be written; the file is as it was.
-        IndexFileError: What is there is damaged; it is left for somebody to look at.
+        IndexFileError: What is there is damaged, or of another tokenizer; it is left for somebody to look at.
     """
     path = _path(folder, tenant)
     path.parent.mkdir(parents=True, exist_ok=True)
     with file_lock(path.with_suffix(".lock"), waiting=lambda: None):
         segments = {segment.id: segment for segment in index.segments(tenant)}
         if path.exists():
-            others = [segment for segment in _read(path, tenant)[0] if segment.id not in segments]
+            others = [segment for segment in _read(path, tenant, tokenizer)[0] if segment.id not in segments]
             room = index.max_tokens - sum(map(len, segments.values()))
             kept: list[Segment] = []
             for segment in reversed(others):
@@ -52,27 +60,31 @@ def save_index(index: DraftIndex, folder: str | os.PathLike[str], *, tenant: str
                 kept.insert(0, segment)
             segments = {segment.id: segment for segment in (*kept, *segments.values())}
         calibrations = [calibration.dump() for calibration in index.calibrations(tenant)]
-        _write(path, tenant, list(segments.values()), calibrations)
+        _write(path, tenant, tokenizer, list(segments.values()), calibrations)
     return path
 
 
-def load_index(index: DraftIndex, folder: str | os.PathLike[str], *, tenant: str | None = None) -> int:
+def load_index(
+    index: DraftIndex, folder: str | os.PathLike[str], *, tenant: str | None = None, tokenizer: str | None = None
+) -> int:
     """Add a tenant's saved sessions to an index.
 
     Args:
         index: Where to add them.
         folder: Where they were saved.
         tenant: Whose; nobody else's are read.
+        tokenizer: Names what has made the tokens; not asked for where either side has not told.
 
     Returns:
         How many there were; 0 where nothing was saved.
 
     Raises:
-        IndexFileError: The file is damaged, of another version, or another tenant's. The index is as it was.
+        IndexFileError: The file is damaged, of another version, another tenant's, or of another tokenizer. The index is
+            as it was.
     """
     path = _path(folder, tenant)
     try:
-        segments, calibrations = _read(path, tenant)
+        segments, calibrations = _read(path, tenant, tokenizer)
     except FileNotFoundError:
         return 0
     try:
@@ -91,9 +103,12 @@ def _path(folder: str | os.PathLike[str], tenant: str | None) -> Path:
     return Path(folder) / f"{name}.drafts"
 
 
-def _write(path: Path, tenant: str | None, segments: list[Segment], calibrations: list[list[float]]) -> None:
+def _write(
+    path: Path, tenant: str | None, tokenizer: str | None, segments: list[Segment], calibrations: list[list[float]]
+) -> None:
     about = {
         "tenant": tenant,
+        "tokenizer": tokenizer,
         "calibrations": calibrations,
         "segments": [{"id": segment.id, "bytes": len(segment.text)} for segment in segments],
     }
@@ -113,7 +128,7 @@ def _write(path: Path, tenant: str | None, segments: list[Segment], calibrations
         raise
 
 
-def _read(path: Path, tenant: str | None) -> tuple[list[Segment], list[list[float]]]:
+def _read(path: Path, tenant: str | None, tokenizer: str | None) -> tuple[list[Segment], list[list[float]]]:
     content = path.read_bytes()
     if not content.startswith(HEADER):
         known = content.startswith(HEADER[: HEADER.index(b" ") + 1])
@@ -126,6 +141,8 @@ def _read(path: Path, tenant: str | None) -> tuple[list[Segment], list[list[floa
         about: dict[str, Any] = json.loads(line)
         if about["tenant"] != tenant:
             raise _damaged(path, "it is another tenant's")
+        if len({tokenizer, about.get("tokenizer")} - {None}) > 1:
+            raise IndexFileError(f"cannot use {path}: its tokens are of another tokenizer. Take another folder")
         segments, at = [], 0
         for entry in about["segments"]:
             segments.append(Segment(_swapped(texts[at : at + entry["bytes"]])))

@@ -7,75 +7,131 @@ vllm serve MODEL --speculative-config '{"method": "custom_class",
 
 Settings come from the environment:
 
-- `AGENTINFER_SAM_PATH`: a folder in which the index is kept.
+- `AGENTINFER_SAM_PATH`: a folder in which the index is kept, one for each tokenizer.
 - `AGENTINFER_SAM_TENANT`: whose it is; a server with this drafter serves one tenant.
 - `AGENTINFER_SAM_FLOOR`: the least probability of a drafted token (0.3).
 - `AGENTINFER_SAM_COSTS`: a JSON file, a list of `{"costs": {"1": 1.0, ...}, "batch": 1, "context": 0}`, by which each
   draft is as long as pays.
 """
 
+import hashlib
 import json
 import logging
 import os
+import sys
 import threading
+import time
+from array import array
 from collections.abc import Sequence
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
 
+from agentinfer.errors import UserError
 from agentinfer.sam._gain import CostTable, draft_length
 from agentinfer.sam._index import DraftIndex, SessionDrafts
 from agentinfer.sam._store import load_index, save_index
 
 __all__ = ["SamProposer"]
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("vllm.agentinfer.sam")
+"""Shown where the engine's own messages are."""
 SAVE_EVERY = 50
-"""Sessions after which the index is saved."""
+"""New sessions after which those that are over are saved."""
+MAX_SESSIONS = 1000
+"""Sessions that may go on, beside those in the batch,"""
+MAX_TOKENS = 8_000_000
+"""and the tokens of them all, about 80 bytes each."""
+RESTS_AFTER = 30.0
+"""Seconds without a token after which others may draft from a session."""
 CHECKED = 64
-"""Tokens before the end by which a request is known again; what is mistaken for another only drafts worse."""
+"""Tokens before the end by which a request is known from one pass to the next; and those that a session hears again
+where it goes on before its end. What is mistaken for another only drafts worse."""
 
 
 class _Followed:
-    """A sequence that the drafter has seen."""
+    """A session that the drafter follows through its requests."""
 
     def __init__(self, key: str, drafts: SessionDrafts) -> None:
         self.key = key
         self.drafts = drafts
-        self.tail: list[int] = []
+        self.tokens = array("i")
+        """As the engine has them. The index may have more: replies that the next request did not come back with."""
+        self.prompt = 0
+        """Tokens of the last request's prompt."""
+        self.used = 0.0
+        self.shared = 0
+        """How many tokens of it others may draft from."""
 
     def continued_by(self, row: Any, length: int) -> bool:
-        """Whether a row of tokens begins with this sequence, as far as its end tells."""
-        seen = len(self.drafts)
-        return 0 < seen <= length and row[seen - len(self.tail) : seen].tolist() == self.tail
+        """Whether a row of tokens begins with all of this, as far as its end tells."""
+        seen = len(self.tokens)
+        start = max(seen - CHECKED, 0)
+        return 0 < seen <= length and row[start:seen].tolist() == self.tokens[start:].tolist()
+
+    def common(self, row: Any, length: int) -> int:
+        """How many tokens a row has in common with this from the first one on."""
+        high = min(len(self.tokens), length)
+        here, there = self.tokens[:high].tobytes(), row[:high].tobytes()
+        if here == there:
+            return high
+        low, size = 0, self.tokens.itemsize
+        while high - low > 1:
+            middle = (low + high) // 2
+            part = slice(low * size, middle * size)
+            low, high = (middle, high) if here[part] == there[part] else (low, middle)
+        return low
+
+    def back_to(self, length: int) -> None:
+        """Go on from an earlier place."""
+        if length < len(self.tokens):
+            del self.tokens[length:]
+            self.drafts.extend(self.tokens[-CHECKED:].tolist())
 
     def extend(self, tokens: list[int], *, own: bool) -> None:
         self.drafts.extend(tokens, own=own)
-        self.tail = [*self.tail, *tokens[-CHECKED:]][-CHECKED:]
+        self.tokens.extend(tokens)
+        self.used = time.monotonic()
 
 
 class SamProposer:
     """Proposes tokens to vLLM (`method: custom_class`).
 
     Args:
-        vllm_config: vLLM's own configuration; `speculative_config.num_speculative_tokens` is read.
+        vllm_config: vLLM's own configuration.
+
+    Raises:
+        UserError: A setting is wrong.
     """
 
     def __init__(self, vllm_config: Any) -> None:
+        self.config = vllm_config
         self.k = int(vllm_config.speculative_config.num_speculative_tokens)
-        self.floor = float(os.environ.get("AGENTINFER_SAM_FLOOR", "0.3"))
+        self.vocabulary = int(vllm_config.model_config.get_vocab_size())
+        self.ends = _ends(vllm_config.model_config)
+        self.floor = _floor(os.environ.get("AGENTINFER_SAM_FLOOR", "0.3"))
         self.tenant = os.environ.get("AGENTINFER_SAM_TENANT")
         self.path = os.environ.get("AGENTINFER_SAM_PATH")
         self.tables = _tables(os.environ.get("AGENTINFER_SAM_COSTS"))
-        self.index = DraftIndex(max_sessions=64)
+        self.index = DraftIndex(max_sessions=sys.maxsize)
         self._rows: dict[int, _Followed] = {}
         self._known: dict[str, _Followed] = {}
+        """The longest unused first."""
         self._number = 0
+        self._tokenizer: str | None = None
+        self._loaded = False
+        """Whether the earlier sessions are there; before, and where they cannot be read, nothing is saved."""
+        self._loading: threading.Thread | None = None
         self._saving: threading.Thread | None = None
+        self._failed = False
 
     def load_model(self, *args: Any, **kwargs: Any) -> None:
         """Load the earlier sessions, beside everything else: until they are there, drafts come from the session."""
         if self.path is not None:
-            threading.Thread(target=self._load, name="agentinfer sam", daemon=True).start()
+            self._loading = threading.Thread(target=self._load, name="agentinfer sam", daemon=True)
+            self._loading.start()
+            if getattr(self.config.parallel_config, "rank", 0) == 0:  # all ranks hear the same; one of them saves
+                Finalize(self, self.close, exitpriority=1)
 
     def propose(
         self,
@@ -84,41 +140,65 @@ class SamProposer:
         token_ids_cpu: Any,
         slot_mappings: Any = None,
     ) -> list[list[int]]:
-        """Draft for every request of a batch.
+        """Draft for every request of a batch. It never raises: after a failure, which is logged, nothing is drafted.
 
         Args:
             sampled_token_ids: Of each request the tokens it has just got; none while it is prefilled.
             num_tokens_no_spec: Of each request how many tokens it has, shape (requests,).
-            token_ids_cpu: The tokens of each request from its first one on, shape (requests, longest).
+            token_ids_cpu: The tokens of each request from its first one on, shape (requests, longest), 32 bits each.
             slot_mappings: Not used.
 
         Returns:
             Of each request the drafted tokens, `num_speculative_tokens` at most.
         """
         del slot_mappings
-        batch = sum(1 for sampled in sampled_token_ids if len(sampled))
+        if not self._failed:
+            try:
+                return self._propose(sampled_token_ids, num_tokens_no_spec, token_ids_cpu)
+            except Exception:
+                self._failed = True
+                LOG.exception("drafting failed, and is off until the server is started again")
+        return [[] for _ in sampled_token_ids]
+
+    def _propose(self, sampled_tokens: Sequence[Sequence[int]], lengths: Any, rows: Any) -> list[list[int]]:
+        batch = sum(1 for sampled in sampled_tokens if len(sampled))
+        self._rows = {
+            number: followed
+            for number, followed in self._rows.items()
+            if number < len(sampled_tokens) and followed.continued_by(rows[number], int(lengths[number]))
+        }
         drafts: list[list[int]] = []
-        for number, sampled in enumerate(sampled_token_ids):
+        for number, sampled in enumerate(sampled_tokens):
             if not len(sampled):
                 drafts.append([])
                 continue
-            length = int(num_tokens_no_spec[number])
-            followed = self._follow(number, token_ids_cpu[number], length, len(sampled))
-            room = min(self.k, int(token_ids_cpu.shape[1]) - length)
+            length = int(lengths[number])
+            followed = self._follow(number, rows[number], length, len(sampled))
+            room = min(self.k, int(rows.shape[1]) - length - 1)  # one more comes with every pass
             draft = followed.drafts.draft(max(room, 0), self.floor)
             if self.tables:
                 table = CostTable.nearest(self.tables, batch=batch, context=length)
                 draft = draft.cut(draft_length(draft.probabilities, table))
-            drafts.append(draft.tokens)
+            drafts.append(self._proper(draft.tokens))
         return drafts
 
+    def _proper(self, draft: list[int]) -> list[int]:
+        """A draft up to the end of the reply, and to what is no token of the model."""
+        for at, token in enumerate(draft):
+            if token >= self.vocabulary:
+                return draft[:at]
+            if token in self.ends:
+                return draft[: at + 1]
+        return draft
+
     def _follow(self, number: int, row: Any, length: int, sampled: int) -> _Followed:
-        """The sequence in a row, with what is new in it. Rows are reused and moved by the engine."""
+        """The session in a row, with what is new in it. Rows are reused and moved by the engine."""
         followed = self._rows.get(number)
         if followed is None or not followed.continued_by(row, length):
-            followed = self._find(row, length)
-            self._rows[number] = followed
-        seen = len(followed.drafts)
+            self._rows.pop(number, None)
+            followed = self._rows[number] = self._find(row, length)
+            followed.prompt = length - sampled
+        seen = len(followed.tokens)
         written = max(length - sampled, seen)
         if seen < written:
             followed.extend(row[seen:written].tolist(), own=False)
@@ -127,48 +207,125 @@ class SamProposer:
         return followed
 
     def _find(self, row: Any, length: int) -> _Followed:
-        """The longest known sequence that this one goes on from, as the next turn of a session does; else a new one."""
-        going_on = [known for known in self._known.values() if known.continued_by(row, length)]
-        if going_on:
-            longest = max(going_on, key=lambda known: len(known.drafts))
-            self.index.session(longest.key, tenant=self.tenant)
-            return longest
+        """The session that a request goes on with; else a new one.
+
+        It is the one with most in common, if its last prompt is there whole: the reply behind it may come back
+        otherwise, without its reasoning, say. A session that is in another row is taken as it is, or not at all.
+        """
+        running = {followed.key for followed in self._rows.values()}
+        best, most = None, 0
+        for known in self._known.values():
+            if known.prompt > length or row[known.prompt - 1] != known.tokens[known.prompt - 1]:
+                continue
+            common = known.common(row, length)
+            whole = common == len(known.tokens)
+            if common > most and common >= known.prompt and (whole or known.key not in running):
+                best, most = known, common
+        if best is not None:
+            best.back_to(most)
+            self._known[best.key] = self._known.pop(best.key)
+            return best
+        self._share(running)
         self._number += 1
         key = str(self._number)
         followed = self._known[key] = _Followed(key, self.index.session(key, tenant=self.tenant))
-        alive = self.index.open_sessions(self.tenant)
-        self._known = {key: known for key, known in self._known.items() if key in alive}
-        if self.path is not None and self._number % SAVE_EVERY == 0:
+        self._make_room(running | {key})
+        if self._number % SAVE_EVERY == 0:
             self.save()
         return followed
 
+    def _share(self, running: set[str]) -> None:
+        """Let a new session draft from those that rest."""
+        rested = time.monotonic() - RESTS_AFTER
+        for known in self._known.values():
+            if known.key not in running and known.used <= rested and known.shared != len(known.drafts):
+                self.index.share(known.key, tenant=self.tenant)
+                known.shared = len(known.drafts)
+
+    def _make_room(self, running: set[str]) -> None:
+        """End the longest unused sessions where there are too many, or they are too long."""
+        resting = [known for known in self._known.values() if known.key not in running]
+        held = sum(len(known.drafts) for known in self._known.values())
+        for number, known in enumerate(resting):
+            if len(resting) - number <= MAX_SESSIONS and held <= MAX_TOKENS:
+                break
+            held -= len(known.drafts)
+            del self._known[known.key]
+            self.index.close(known.key, tenant=self.tenant)
+
     def save(self) -> None:
         """Save the sessions that are over, in a thread."""
-        if self._saving is None or not self._saving.is_alive():
+        if self._loaded and (self._saving is None or not self._saving.is_alive()):
             self._saving = threading.Thread(target=self._save, name="agentinfer sam")
             self._saving.start()
 
+    def close(self) -> None:
+        """The server stops: end all sessions, and save them."""
+        for thread in (self._loading, self._saving):
+            if thread is not None:
+                thread.join(timeout=10)
+        self._rows.clear()
+        self._known.clear()
+        for key in self.index.open_sessions(self.tenant):
+            self.index.close(key, tenant=self.tenant)
+        if self._loaded:
+            self._save()
+
     def _load(self) -> None:
         try:
-            load_index(self.index, str(self.path), tenant=self.tenant)
+            self._tokenizer = _tokenizer(self.config.model_config)
+            count = load_index(self.index, str(self.path), tenant=self.tenant, tokenizer=self._tokenizer)
+        except (UserError, OSError) as error:
+            LOG.warning("Earlier sessions are not drafted from, and none are saved: %s", error)
         except Exception:
-            LOG.exception("the draft index in %s is not used", self.path)
+            LOG.exception("earlier sessions are not drafted from, and none are saved")
+        else:
+            self._loaded = True
+            LOG.info("Drafting from %d earlier sessions of %s", count, self.path)
 
     def _save(self) -> None:
         try:
-            save_index(self.index, str(self.path), tenant=self.tenant)
+            save_index(self.index, str(self.path), tenant=self.tenant, tokenizer=self._tokenizer)
+        except (UserError, OSError) as error:
+            LOG.warning("The sessions are not saved: %s", error)
         except Exception:
-            LOG.exception("the draft index was not saved in %s", self.path)
+            LOG.exception("the sessions are not saved")
+
+
+def _ends(model_config: Any) -> frozenset[int]:
+    """The tokens that end a reply."""
+    generation: dict[str, Any] = getattr(model_config, "try_get_generation_config", dict)()
+    told = (generation.get("eos_token_id"), getattr(model_config.hf_config, "eos_token_id", None))
+    ends: list[Any] = [token for some in told for token in (some if isinstance(some, list) else [some])]
+    return frozenset(token for token in ends if token is not None)
+
+
+def _tokenizer(model_config: Any) -> str:
+    """A name by which two tokenizers are told apart: a digest of the vocabulary."""
+    from vllm.tokenizers import cached_tokenizer_from_config  # type: ignore[import-not-found]
+
+    vocabulary = sorted(cached_tokenizer_from_config(model_config).get_vocab().items())
+    return hashlib.sha256(json.dumps(vocabulary).encode()).hexdigest()[:32]
+
+
+def _floor(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise UserError(f"AGENTINFER_SAM_FLOOR is {text!r}, and should be a number from 0 to 1") from None
 
 
 def _tables(path: str | None) -> list[CostTable]:
     if path is None:
         return []
-    return [
-        CostTable(
-            costs={int(size): float(cost) for size, cost in table["costs"].items()},
-            batch=int(table.get("batch", 1)),
-            context=int(table.get("context", 0)),
-        )
-        for table in json.loads(Path(path).read_text())
-    ]
+    try:
+        return [
+            CostTable(
+                costs={int(size): float(cost) for size, cost in table["costs"].items()},
+                batch=int(table.get("batch", 1)),
+                context=int(table.get("context", 0)),
+            )
+            for table in json.loads(Path(path).read_text())
+        ]
+    except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
+        raise UserError(f"AGENTINFER_SAM_COSTS: {path} is no list of cost tables: {error!r}") from None

@@ -6,9 +6,10 @@ from typing import Literal
 
 from agentinfer.errors import UserError
 from agentinfer.scope._guideline import MAX_CHARS, Guideline, Source, Status, key_of, problem_of, similarity
+from agentinfer.scope._reach import Task, binding_of, emptiness_of
 from agentinfer.scope._reading import Classification, Draft
 
-__all__ = ["AcceptPolicy", "Decision", "decide", "find_same"]
+__all__ = ["AcceptPolicy", "Decision", "decide", "find_same", "flaw_of"]
 
 UNREAD = 0.5
 """The confidence of a draft that does not say one so that it can be read: enough for one task, never for all."""
@@ -28,6 +29,8 @@ class AcceptPolicy:
     """The classifier has to be as sure as this for a guideline to outlive its task."""
     same: float = 0.75
     """Texts that share so many of their words say the same."""
+    named: float = 0.0
+    """Texts of which the classifier says that they say the same have to share so many; small models say it of all."""
     per_run: int = 8
     """Tactical guidelines of one run."""
     per_domain: int = 10
@@ -35,8 +38,8 @@ class AcceptPolicy:
     max_chars: int = MAX_CHARS
 
     def __post_init__(self) -> None:
-        if not all(0 <= share <= 1 for share in (self.confidence, self.strategic, self.same)):
-            raise UserError("AcceptPolicy: confidence, strategic and same are shares between 0 and 1")
+        if not all(0 <= share <= 1 for share in (self.confidence, self.strategic, self.same, self.named)):
+            raise UserError("AcceptPolicy: confidence, strategic, same and named are shares between 0 and 1")
         if min(self.per_run, self.per_domain, self.max_chars) < 1:
             raise UserError("AcceptPolicy: per_run, per_domain and max_chars are at least 1")
 
@@ -63,6 +66,7 @@ def decide(
     tactical: Iterable[str],
     source: Source,
     policy: AcceptPolicy,
+    task: Task | None = None,
 ) -> Decision:
     """What becomes of a draft.
 
@@ -73,34 +77,46 @@ def decide(
         tactical: What this run was told already.
         source: Where the draft comes from.
         policy: The thresholds.
+        task: What the run was about: a draft that is bound to it, or holds its answer, does not outlive it.
     """
     tactical = list(tactical)
-    if problem := problem_of(draft.text, max_chars=policy.max_chars):
-        return Decision(stream="rejected", reason=problem)
+    task = task or Task(question="")
+    if flaw := flaw_of(draft.text, task, policy):
+        return Decision(stream="rejected", reason=flaw)
     confidence = UNREAD if draft.confidence is None else draft.confidence
     if confidence < policy.confidence:
         return Decision(stream="rejected", reason=f"its author is not sure of it ({confidence:.2f})")
     # Of what is quarantined only the very same words count: another wording may hide what strangers added to it.
     key = key_of(draft.text)
     known = [g for g in known if g.status != "quarantined" or source.tainted or key_of(g.text) == key]
-    named = (g for g in known if g.id == classified.duplicate_of and g.status != "quarantined")
-    same = find_same(draft.text, known, policy.same) or next(named, None)
+    named = [g for g in known if g.id == classified.duplicate_of and g.status != "quarantined"]
+    same = find_same(draft.text, known, policy.same) or find_same(draft.text, named, policy.named)
+    bound = binding_of(draft.text, task)
     if same is not None:
         if same.status == "retired":
             return Decision(stream="rejected", reason=f"as {same.id}, which was retired: {same.reason}")
+        if bound:  # it would lift the quarantine of what holds an answer
+            return Decision(stream="rejected", reason=f"says what {same.id} says, and {bound}")
         return Decision(stream="support", reason=f"says what {same.id} says", supports=same.id)
     if classified.duplicate:
         return Decision(stream="rejected", reason="the classifier knows it already")
     if any(similarity(draft.text, text) >= policy.same for text in tactical):
         return Decision(stream="rejected", reason="this run was told already")
     domain = classified.domain or "general"
-    if classified.strategic and (classified.confidence or 0.0) >= policy.strategic:
+    if bound is None and classified.strategic and (classified.confidence or 0.0) >= policy.strategic:
         status: Status = "quarantined" if source.tainted else "trial"
         reason = "drawn from what tools returned" if source.tainted else "to be shown to help"
         return Decision(stream="strategic", reason=reason, domain=domain, confidence=confidence, status=status)
     if len(tactical) >= policy.per_run:
         return Decision(stream="rejected", reason=f"this run has {len(tactical)} guidelines of its own already")
-    return Decision(stream="tactical", reason="for this task", domain=domain, confidence=confidence)
+    unread = "for this task: no classifier said otherwise" if classified.strategic is None else "for this task"
+    reason = f"for this task: it {bound}" if bound else unread
+    return Decision(stream="tactical", reason=reason, domain=domain, confidence=confidence)
+
+
+def flaw_of(text: str, task: Task, policy: AcceptPolicy) -> str | None:
+    """Why a text is no guideline for anything; nothing where it is one."""
+    return problem_of(text, max_chars=policy.max_chars) or emptiness_of(text, task.instructions)
 
 
 def find_same(text: str, known: Iterable[Guideline], same: float) -> Guideline | None:

@@ -108,7 +108,7 @@ class Author:
         self._max_tokens = max_tokens
 
     async def ask(self, what: str, told: str, material: str, form: Output[Any], *, vary: bool = False) -> str:
-        """The text of one answer.
+        """The text of one answer; nothing where it was cut off.
 
         Args:
             what: What the call is for: its purpose is `scope.` with this.
@@ -138,7 +138,8 @@ class Author:
             usage = completion.usage
         finally:
             self._allowance.settle(reserved, usage)
-        return completion.text
+        cut = completion.finish_reason == "length"  # half a guideline may say the opposite
+        return "" if cut else completion.text
 
     def affordable(self, told: str, material: str, form: Output[Any]) -> int:
         """About how many such calls may be made, each with a short answer."""

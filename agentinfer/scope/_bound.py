@@ -152,6 +152,11 @@ class Bound(Middleware):
             answered = bool(self._run.steps) and self._run.steps[-1].answer is not None
             self._learner.leave(self._watch.waste() if answered else None)
 
+    def judged(self, score: float) -> None:
+        """Somebody has judged the run's answer, 0 to 1: learn from a wrong one."""
+        if (found := self._watch.judged(score)) is not None:
+            self._learner.hear(found)
+
     def _breaks(self, view: View) -> bool:
         """Whether a view does not continue what was sent last."""
         sent = self._sent

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agentinfer.errors import BudgetSpent, MissingExtra, ModelError
-from agentinfer.scope._accept import AcceptPolicy, Decision, decide
+from agentinfer.scope._accept import AcceptPolicy, Decision, decide, flaw_of
 from agentinfer.scope._author import Author
 from agentinfer.scope._deltas import Add, Change, Delta, Move, Snapshot, Support
 from agentinfer.scope._guideline import DOMAINS, Guideline, Source, Space, Status, new_id
 from agentinfer.scope._optimise import crowd_out, plan, read_relations
+from agentinfer.scope._reach import Task, binding_of
 from agentinfer.scope._reading import Classification, Draft, read_classification, read_draft, read_index, read_object
 from agentinfer.scope._situations import Situation
 from agentinfer.scope._store import Store
@@ -26,7 +27,7 @@ from agentinfer.scope._words import (
     material,
 )
 
-__all__ = ["Lesson", "judge_all", "keep", "make_room", "write"]
+__all__ = ["AUTHOR", "Lesson", "judge_all", "keep", "make_room", "write"]
 
 AUTHOR = "scope"
 
@@ -51,8 +52,12 @@ async def write(
     snapshot: Snapshot,
     focus: str,
     best_of: int,
+    task: Task,
+    policy: AcceptPolicy,
 ) -> tuple[Draft, Classification] | None:
     """The best of several drafts, classified; nothing where there is nothing to learn.
+
+    The first one is made with the question in view; the others are not, so that they name nothing of it.
 
     With less to spend there are fewer drafts; without a classification a draft is for its task only.
 
@@ -61,10 +66,10 @@ async def write(
         ModelError: The model could not be asked.
         TimeoutError: It was not done in time.
     """
-    told = material(situation, question, instructions, snapshot.active)
-    task = DRAFT.format(focus=focus)
-    drafted = max(1, min(best_of, author.affordable(task, told, DRAFT_FORM) - 2))  # two are left to select and classify
-    asked = [author.ask("draft", task, told, DRAFT_FORM, vary=n > 0) for n in range(drafted)]
+    seeing, blind = (material(situation, seen, instructions, snapshot.active) for seen in (question, ""))
+    role = DRAFT.format(focus=focus)
+    drafted = max(1, min(best_of, author.affordable(role, seeing, DRAFT_FORM) - 2))  # two: to select and classify
+    asked = [author.ask("draft", role, blind if n else seeing, DRAFT_FORM, vary=n > 0) for n in range(drafted)]
     answers = await asyncio.gather(*asked, return_exceptions=True)
     texts = [answer for answer in answers if isinstance(answer, str)]
     if not texts:
@@ -72,7 +77,11 @@ async def write(
     drafts = list({draft.text: draft for text in texts if (draft := read_draft(text))}.values())
     if not drafts:
         return None
-    draft = await _selected(author, drafts)
+    flawless = [draft for draft in drafts if flaw_of(draft.text, task, policy) is None]
+    free = [draft for draft in flawless if binding_of(draft.text, task) is None]
+    draft = await _selected(author, free or flawless or drafts)
+    if not free:
+        return draft, Classification()  # it does not outlive its task, whatever a model makes of it
     known = snapshot.active[-40:]
     listed = "\n".join(f"{guideline.id}: {guideline.text}" for guideline in known)
     try:
@@ -111,6 +120,7 @@ async def keep(
     source: Source,
     tactical: Sequence[str],
     policy: AcceptPolicy,
+    task: Task,
 ) -> Lesson:
     """Decide on a draft by what the store holds now, and keep what is to be kept.
 
@@ -119,7 +129,13 @@ async def keep(
     """
     snapshot = await store.load(space)
     decision = decide(
-        draft, classified, known=snapshot.guidelines.values(), tactical=tactical, source=source, policy=policy
+        draft,
+        classified,
+        known=snapshot.guidelines.values(),
+        tactical=tactical,
+        source=source,
+        policy=policy,
+        task=task,
     )
     changes: list[Change] = []
     if decision.stream == "support":

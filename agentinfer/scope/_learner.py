@@ -8,10 +8,11 @@ from agentinfer.errors import BudgetSpent, ModelError
 from agentinfer.events import Event, RunFinished
 from agentinfer.run import Run
 from agentinfer.scope._author import Allowance, Author
-from agentinfer.scope._deltas import Change
+from agentinfer.scope._deltas import Change, Move
 from agentinfer.scope._events import GuidelineLearned, GuidelineMoved, GuidelineRejected, LearningSkipped
 from agentinfer.scope._guideline import Origin, Source, Space
-from agentinfer.scope._learn import Lesson, judge_all, keep, make_room, write
+from agentinfer.scope._learn import AUTHOR, Lesson, judge_all, keep, make_room, write
+from agentinfer.scope._reach import Task, binding_of
 from agentinfer.scope._situations import Situation
 from agentinfer.scope._state import ScopeState, Settings
 from agentinfer.scope._store import Outcome, Store
@@ -65,6 +66,8 @@ class Learner:
         self._at_work = True
         self._waiting: list[Situation] = []
         """To be learned from when the run is over."""
+        self._born: list[Lesson] = []
+        """Strategic ones that were learned before the run's answer was known."""
 
     def see(self, situation: Situation) -> None:
         """Learn from a situation, now or when the run is over; from the same thing once."""
@@ -83,6 +86,11 @@ class Learner:
             self.see(wasted)
         self._background.spawn(self._settle(), name="scope: settle")
 
+    def hear(self, situation: Situation) -> None:
+        """Learn from what somebody says of a run that is over."""
+        self.see(situation)
+        self._background.spawn(self._catch_up(), name="scope: learn")
+
     def tell(self, event: Event) -> None:
         """An event of the run; of the background, once the run is over."""
         if self._at_work:
@@ -97,8 +105,19 @@ class Learner:
             outcome = Outcome(run=self._run.id, score=min(max(score, 0.0), 1.0), shown=shown, held_out=held_out)
             await self._store.record(self._space, outcome)
             self._tell_moves(await judge_all(self._store, self._space, self._settings.trial))
-        for situation in self._waiting:
-            await self._learn(situation)
+        await self._take_back()
+        await self._catch_up()
+
+    async def _catch_up(self) -> None:
+        while self._waiting:
+            await self._learn(self._waiting.pop(0))
+
+    async def _take_back(self) -> None:
+        """Retire what was learned before the answer was known, and holds it."""
+        bindings = [(lesson, binding_of(lesson.draft.text, self._task())) for lesson in self._born]
+        moves_ = [Move(lesson.id, "retired", f"it {bound}") for lesson, bound in bindings if lesson.id and bound]
+        if moves_:
+            self._tell_moves(await self._store.apply(self._space, moves_, author=AUTHOR, reason="it has an answer"))
 
     async def _score(self) -> float | None:
         """The run's own outcome. Its result is there a moment after its plug-ins have left."""
@@ -119,11 +138,13 @@ class Learner:
             written = await write(
                 author,
                 situation,
-                question=self._run.question,
+                question=self._run.question if self._at_work else "",  # what comes later is for others
                 instructions=self._instructions,
                 snapshot=await self._store.load(self._space),
                 focus=self._focus,
                 best_of=settings.best_of,
+                task=self._task(),
+                policy=settings.accept,
             )
         except (BudgetSpent, ModelError, TimeoutError) as error:
             if isinstance(error, BudgetSpent) and self._at_work:
@@ -142,7 +163,10 @@ class Learner:
             source=Source(origin=origin, run=self._run.id, step=situation.step, note=situation.trigger),
             tactical=self._state.tactical,
             policy=settings.accept,
+            task=self._task(),
         )
+        if lesson.decision.stream == "strategic" and self._at_work:
+            self._born.append(lesson)
         self._tell_lesson(lesson, situation)
         if lesson.decision.status == "trial":
             room = make_room(author, self._store, self._space, lesson.decision.domain, settings.accept)
@@ -163,6 +187,16 @@ class Learner:
     def _tell_moves(self, changes: Iterable[Change]) -> None:
         for event in moves(changes):
             self.tell(event)
+
+    def _task(self) -> Task:
+        """What the run is about, as far as it has come."""
+        steps = self._run.steps
+        return Task(
+            question=self._run.question,
+            instructions=self._instructions,
+            called="\n".join(result.call.arguments for step in steps for result in step.results),
+            answer=(steps[-1].answer or "") if steps else "",
+        )
 
     def _keep_spent(self, spent: float) -> None:
         self._state.spent = spent

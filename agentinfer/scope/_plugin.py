@@ -121,12 +121,13 @@ class Scope:
             state.memory = self.memory if perspective is None else f"{self.memory}/{perspective.name}"
         focus = "" if perspective is None else perspective.focus
         bound = Bound(run, state, self._space(run, state), self.store, self.background, self.settings, focus)
+        state.bind(bound)
         await bound.give()
         yield bound
         bound.leave()
 
     async def feedback(self, run: Run, feedback: Feedback) -> None:
-        """Hear what somebody thought of a run's result: it replaces the run's own outcome.
+        """Hear what somebody thought of a run's result: it replaces the run's own outcome, and a bad one is a lesson.
 
         Raises:
             StoreError: It could not be written.
@@ -140,6 +141,8 @@ class Scope:
         await self.store.record(space, outcome)
         for event in moves(await judge_all(self.store, space, trial)):
             self.background.emit(event)
+        if state.bound is not None:
+            state.bound.judged(score)
 
     async def explore(
         self,

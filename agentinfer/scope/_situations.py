@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from agentinfer.scope._guideline import similarity
+from agentinfer.scope._store import HELPFUL
 from agentinfer.step import StepResult
 from agentinfer.tools import ToolResult, ToolSet
 
@@ -100,6 +101,18 @@ class Watch:
             facts="\n".join(
                 [f"The task was done in {steps} steps; {wasted} of them brought nothing new.", *self._told]
             ),
+        )
+
+    def judged(self, score: float) -> Situation | None:
+        """What there is to learn from an answer, by the score that somebody gave it: nothing unless it was wrong."""
+        if score >= HELPFUL:
+            return None
+        steps = len(self._idle)
+        return Situation(
+            kind="corrective",
+            trigger="an answer that was judged wrong",
+            step=steps,
+            facts="\n".join([f"What went wrong: after {steps} steps the agent gave a wrong answer.", *self._told]),
         )
 
     def _trigger(self, step: StepResult) -> str | None:

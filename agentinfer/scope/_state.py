@@ -2,14 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, PrivateAttr
 
 from agentinfer.models import Model
 from agentinfer.run import RunResult
 from agentinfer.scope._accept import AcceptPolicy
 from agentinfer.scope._trial import TrialPolicy
+
+if TYPE_CHECKING:
+    from agentinfer.scope._bound import Bound
 
 __all__ = ["ScopeState", "Settings", "own_outcome"]
 
@@ -29,6 +32,16 @@ class ScopeState(BaseModel):
     """Triggers; the same one is learned from once per run."""
     spent: float = 0.0
     """By learning from this run."""
+    _bound: "Bound | None" = PrivateAttr(None)
+
+    @property
+    def bound(self) -> "Bound | None":
+        """What the plug-in does in the run, as long as the run is held in memory; it is not kept with it."""
+        return self._bound
+
+    def bind(self, bound: "Bound") -> None:
+        """Note it."""
+        self._bound = bound
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,7 +53,7 @@ def test_the_run_is_shown_and_the_answer_printed(db: Path, capsys: pytest.Captur
     assert out == "Spielberg\n"
     assert 'corpus_search "Jaws director"' in err
     assert "[a] Jaws" in err
-    assert "2 steps · 1 tool call · 200 tokens in, 14 out" in err
+    assert "3 steps · 2 tool calls · 200 tokens in, 14 out" in err
 
 
 @respx.mock
@@ -100,7 +100,7 @@ def test_max_steps_bounds_the_calls(db: Path, capsys: pytest.CaptureFixture[str]
     search = says(None, ("corpus_search", '{"query": "Jaws"}'))
     route = respx.post(CHAT).mock(side_effect=[search, says("perhaps Spielberg")])
 
-    assert main(["ask", "Who?", "--corpus", str(db), "--max-steps", "2", *ENDPOINT]) == 0
+    assert main(["ask", "Who?", "--corpus", str(db), "--max-steps", "3", *ENDPOINT]) == 0
 
     assert json.loads(route.calls[-1].request.content)["tool_choice"] == "none"
     assert "asking for the answer" in capsys.readouterr().err

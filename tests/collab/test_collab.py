@@ -11,6 +11,8 @@ from _scripted import Wrap, unanswered
 from agentinfer import Agent, Limits, Message, Model, Sampling, UserError
 from agentinfer.collab import Collab, ProgressJudged, SwitchPutOff, Tier, Vetoes
 from agentinfer.events import PrefixBreak
+from agentinfer.search import SearchFirst
+from agentinfer.step import Plugin
 from agentinfer.testing import ScriptedModel, call, say
 from agentinfer.transcript import ToolCall
 from collab._pair import (
@@ -109,6 +111,39 @@ async def test_tools_that_fail_and_replies_that_cannot_be_read() -> None:
         ("large", ("nothing_new", "malformed")),
         ("large", ()),
     ]
+
+
+async def test_an_answer_that_is_sent_back_calls_for_help() -> None:
+    async def send_back(run: Any, request: Any, handler: Any) -> Any:
+        result = await handler(request)
+        made_up = result.answer == "made up"
+        return result.replace(answer=None, problem="Nothing says so.") if made_up else result
+
+    with (
+        large(look(1), look(3, True)) as big,
+        small(look(2, True), say("made up"), say("item 3")) as little,
+    ):
+        plugins: list[Plugin] = [Wrap(step=send_back), collab(little, policy={"warmup": 1})]
+        result = await Agent(big, tools=[look_up], instructions="Answer.", plugins=plugins).run("What weighs 51?")
+    assert (result.answer, who(result)) == ("item 3", ["large", "small", "small", "large", "small"])
+    assert [event.vetoes for event in result.events if isinstance(event, ProgressJudged)] == [
+        (),
+        (),
+        ("sent_back",),
+        (),
+    ]
+    assert any("(the answer was sent back)" in str(message["content"]) for message in big.requests[-1]["messages"])
+    assert not troubles(result)
+
+
+async def test_a_first_search_that_no_model_makes_is_nobodys() -> None:
+    with large(look(1)) as big, small(look(2, True), say("done")) as little:
+        plugins: list[Plugin] = [SearchFirst("look_up"), collab(little, policy={"warmup": 1})]
+        result = await Agent(big, tools=[look_up], instructions="Answer.", plugins=plugins).run("fact 1")
+    assert who(result) == ["large", "large", "small", "small"]
+    judged = [(event.step, event.vetoes) for event in result.events if isinstance(event, ProgressJudged)]
+    assert judged == [(2, ("same_search",)), (3, ())]
+    assert not troubles(result)
 
 
 async def test_a_verdict_that_a_native_model_leaves_out_takes_a_short_call_on_the_same_prefix() -> None:

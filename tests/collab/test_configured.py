@@ -34,7 +34,7 @@ def db(tmp_path: Path) -> str:
 
 
 def searches(body: dict[str, Any]) -> Any:
-    """Four searches and an answer."""
+    """Four searches, the first of which no model makes, and an answer."""
     question = max(n for n, m in enumerate(body["messages"]) if m["content"] == "When?")
     turn = sum(message["role"] == "assistant" for message in body["messages"][question:])
     return say("1907") if turn >= 4 else call("corpus_search", query=f"Film {turn}")
@@ -47,15 +47,15 @@ def written(path: Path, text: str) -> Path:
 
 CONFIGURATIONS = {
     # The small model finds the same films again, which is no progress.
-    "collab": ('[plugins.collab]\ncheck = "reply"\neconomy = "off"', {"large": 4, "small": 1}),
-    "large": ('[plugins.collab]\nexecutor = "large"\npolicy = {escalate = false}', {"large": 5}),
-    "small": ('[plugins.collab]\nplanner = "small"\npolicy = {escalate = false}', {"small": 5}),
-    "planner": ("[plugins.collab]\npolicy = {escalate = false}", {"large": 2, "small": 3}),
+    "collab": ('[plugins.collab]\ncheck = "reply"\neconomy = "off"', {"large": 3, "small": 1}),
+    "large": ('[plugins.collab]\nexecutor = "large"\npolicy = {escalate = false}', {"large": 4}),
+    "small": ('[plugins.collab]\nplanner = "small"\npolicy = {escalate = false}', {"small": 4}),
+    "planner": ("[plugins.collab]\npolicy = {escalate = false}", {"large": 2, "small": 2}),
     "executor": (
         '[plugins.collab]\nplanner = "small"\nexecutor = "large"\npolicy = {escalate = false}',
-        {"large": 3, "small": 2},
+        {"large": 2, "small": 2},
     ),
-    "router": ('[plugins."agentinfer.collab.router:Router"]\npath = "ROUTER"\nshare = 0.0', {"small": 5}),
+    "router": ('[plugins."agentinfer.collab.router:Router"]\npath = "ROUTER"\nshare = 0.0', {"small": 4}),
 }
 
 

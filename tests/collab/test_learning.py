@@ -235,7 +235,7 @@ def test_the_table(folders: tuple[Path, Path, Path], capsys: pytest.CaptureFixtu
     one, other, both = folders
     assert benchmark(["--large", str(one), "--small", str(other), str(both)]) == 0
     out = capsys.readouterr().out
-    assert "a step takes 2.00 s (large), 1.00 s (small)" in out
+    assert "a call takes 2.00 s (large), 1.00 s (small)" in out
     assert "1.33 [1.33, 1.33]" in out
     assert benchmark(["--large", str(one), "--small", "nowhere"]) == 2
 

@@ -4,10 +4,19 @@ from _histories import call_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentinfer import Message
-from agentinfer.compress._cut import Step
+from agentinfer import Message, View
+from agentinfer.compress._cut import Step, steps_of
 from agentinfer.compress._lexical import scores, words_of
-from agentinfer.compress._notes import Note, extract, material, read_notes, render, same_prefix_request
+from agentinfer.compress._notes import (
+    INSTRUCTIONS,
+    Note,
+    extract,
+    notes_request,
+    read_notes,
+    render,
+    same_prefix_request,
+)
+from agentinfer.compress._put_away import task_of
 from agentinfer.compress._sources import Source, plain, sources_of
 from agentinfer.tools import fence
 
@@ -42,6 +51,16 @@ def test_what_no_source_says_is_struck_out() -> None:
     read = read_notes("- Laos has 7.5 million people. Its king is Savang. [1]\n- Paris is nice [2]", [LAOS, MALI], TASK)
     assert [str(note) for note in read.notes] == ["- Laos has 7.5 million people. [w1, step 2]"]
     assert set(read.struck) == {"Savang", "Paris"}
+
+
+def test_lines_about_the_task_or_about_notes_are_none() -> None:
+    written = "- Which of the two capitals lies on a river?\n- I write down facts from here [1]\n- Niger: see Mali [2]"
+    read = read_notes(written, [LAOS, MALI], TASK)
+    assert [note.text for note in read.notes] == ["Niger: see Mali"]
+    assert read.bad_lines == 2
+    assert not read.good, "more bad lines than notes"
+    assert read_notes("- It lies on the Niger [2]", [MALI], TASK).good
+    assert not read_notes("nothing", [MALI], TASK).good
 
 
 def test_notes_are_made_once() -> None:
@@ -106,12 +125,24 @@ def test_a_fence_is_no_part_of_the_material() -> None:
 
 
 def test_material_is_fenced_and_numbered() -> None:
-    text = material([LAOS, MALI], TASK, "look at Laos first", "- a note", "abcd")
+    system, *example, asked = notes_request([LAOS, MALI], TASK, "look at Laos first", "- a note", "abcd")
+    assert system.content == INSTRUCTIONS
+    assert [message.role for message in example] == ["user", "assistant"]
+    assert TASK not in "".join(message.content for message in example)
+    text = asked.content
     assert text.startswith(
         f"Task: {TASK}\n\nWhat the agent thought last: look at Laos first\n\nNotes so far:\n- a note"
     )
     assert text.index("<tool-data abcd>") < text.index("[1] w1\nLaos") < text.index("</tool-data abcd>")
     assert "[2] https://example.org/mali, step 3" in same_prefix_request([LAOS, MALI])
+
+
+def test_results_of_earlier_questions_are_noted_for_those() -> None:
+    call = call_of(1)
+    before = [Message.user("first?"), Message.assistant("", tool_calls=[call]), Message.tool(call, "Much.")]
+    view = View([*before, Message.assistant("one"), Message.user("second?")])
+    assert task_of(view, steps_of(view), "second?") == "first?\nsecond?"
+    assert task_of(view, [], "second?") == "second?"
 
 
 def test_notes_are_shown_as_a_thought() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,19 @@ from _agent import (
 from _scripted import Wrap, failures, unanswered
 from pydantic import BaseModel
 
-from agentinfer import Agent, Limits, Message, RetryPolicy, Run, ServerFailed, StepRequest, ToolResult, View, tool
+from agentinfer import (
+    Agent,
+    Limits,
+    Message,
+    RequestRefused,
+    RetryPolicy,
+    Run,
+    ServerFailed,
+    StepRequest,
+    ToolResult,
+    View,
+    tool,
+)
 from agentinfer.compress import Compress, Compressed, CompressionDropped, CompressionStarted, NotesReady, report
 from agentinfer.config import load_config
 from agentinfer.events import ModelCallStarted, PrefixBreak, StepFinished, StepStarted
@@ -200,13 +213,57 @@ async def test_failed_notes_change_nothing_and_are_tried_again_later() -> None:
     assert report(result.run).dropped == 1
 
 
-async def test_notes_that_say_what_no_source_says_are_dropped() -> None:
-    small = ScriptedModel(handler=lambda body: say("- The code of record 1 is 7777. [1]"), name="small")
+@pytest.mark.parametrize(
+    "written",
+    [
+        "- The code of record 1 is 7777. [1]",
+        "nothing",
+        "The notes should say what the task needs.\nI will write facts with names here.",
+        "- The code of record 1 is 1001. [1]\n- The king is Savang. [2]\n- The code of record 1 is 3. [1]",
+    ],
+)
+async def test_notes_that_are_no_good_are_replaced_by_sentences_of_the_results(written: str) -> None:
+    small = ScriptedModel(handler=lambda body: say(written), name="small")
     result = await make_agent(Compress(small=small, **SETTINGS)).run("What are the codes?")
+    ready = of_kind(result, NotesReady)
+    assert ready
+    assert all(event.extracted and event.notes for event in ready)
+    notes = [m.content for m in result.run.view if m.role == "assistant" and m.stands_for]
+    assert "- The code of record 1 is 1001. [look_up, step 1]" in notes[0].splitlines()
+    assert not any(word in "".join(notes) for word in ("7777", "Savang", "should say"))
+
+
+async def test_notes_are_dropped_where_no_sentence_fits_either() -> None:
+    small = ScriptedModel(handler=lambda body: say("- The king is Savang. [1]"), name="small")
+    result = await make_agent(Compress(small=small, **SETTINGS)).run("Xyzzy?")
     assert {event.reason for event in of_kind(result, CompressionDropped)} == {
         "ValueError: nothing in the notes stands in their sources"
     }
     assert not of_kind(result, Compressed)
+
+
+@pytest.mark.parametrize("prewarm", [True, False])
+async def test_an_endpoint_whose_roles_have_to_alternate(prewarm: bool) -> None:
+    """Its chat template refuses two messages of the assistant in a row: the notes become part of a result."""
+    refused = 0
+
+    def strict(body: dict[str, Any]) -> ScriptedReply:
+        nonlocal refused
+        roles = [message["role"] for message in body["messages"]]
+        if any(one == two == "assistant" for one, two in itertools.pairwise(roles)):
+            refused += 1
+            return fail(RequestRefused("Conversation roles must alternate"))
+        return notes_reply(body) if is_notes(body) else agent_reply(body, 24)
+
+    plugin = Compress(small=small_model(), prewarm=prewarm, **SETTINGS)
+    result = await make_agent(plugin, model=ScriptedModel(handler=strict)).run("What are the codes?")
+    assert result.answer == "done"
+    assert len(of_kind(result, Compressed)) >= 2
+    assert 1 <= refused <= 2, "once as a step, and once before where the prefix was warmed up"
+    view = result.run.view
+    assert not any(one.role == two.role == "assistant" for one, two in itertools.pairwise(view))
+    lines = [line for m in view if m.role == "tool" for line in m.content.splitlines() if line.startswith("- The code")]
+    assert len(lines) == len(set(lines)) >= 4, "earlier notes are known, and not made twice"
 
 
 async def test_late_notes_are_dropped() -> None:

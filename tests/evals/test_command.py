@@ -125,6 +125,20 @@ def test_split_limit_and_steps(questions: str, corpus: str, tmp_path: Path) -> N
     assert [record.id for record in load_records(out)][:2] == first
 
 
+@pytest.mark.usefixtures("endpoint")
+def test_grades_as_feedback_are_part_of_what_a_folder_is(
+    questions: str, corpus: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = str(tmp_path / "out")
+    words = ["eval", questions, "--corpus", corpus, "--out", out, "--quiet", *ENDPOINT]
+
+    assert main([*words, "--feedback", "f1"]) == 0
+    assert capsys.readouterr().out.startswith("agent, told f1: 5 of 6")
+    assert load_settings(out)["settings"]["feedback"] == "f1"
+    assert main(words) == 2
+    assert "feedback" in capsys.readouterr().err
+
+
 def test_an_endpoint_that_refuses_us_ends_it(
     questions: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -202,7 +216,10 @@ def test_all_runs_each_variant_in_a_folder_of_its_own(
     printed, told = capsys.readouterr()
     assert "skipped, since not installed: absent" in told
     assert sorted(path.name for path in out.iterdir()) == ["all", "one", "plain", "two"]
-    assert load_settings(out / "all")["settings"]["agent"]["plugins"] == ["test_config:Patient", "test_config:Handy"]
+    assert load_settings(out / "all")["settings"]["agent"]["plugins"][2:] == [
+        "test_config:Patient",
+        "test_config:Handy",
+    ]
     assert {record.config for record in load_records(out / "one")} == {"one"}
     assert "all: " in printed
 

@@ -4,13 +4,16 @@ import asyncio
 import errno
 import json
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from _asked import QUESTIONS, asked, maker, model_of, right
 
-from agentinfer import AuthenticationFailed, ConnectionFailed, Pricing, ServerFailed, UserError
+from agentinfer import AuthenticationFailed, ConnectionFailed, Middleware, Pricing, Run, ServerFailed, UserError
+from agentinfer.background import Background
 from agentinfer.corpus import Corpus, Document, build
 from agentinfer.evals import (
     F1,
@@ -26,6 +29,7 @@ from agentinfer.evals import (
     ordered,
     trajectory_path,
 )
+from agentinfer.run import Feedback
 from agentinfer.search import search_agent
 from agentinfer.testing import ScriptedModel, call, fail, say, usage
 
@@ -61,7 +65,7 @@ async def test_a_line_per_question_with_all_that_was_spent(tmp_path: Path, corpu
     assert record == Record.from_line((out / "results.jsonl").read_text().strip())
     assert (record.id, record.answer, record.solved, record.stop_reason) == (JAWS.id, "Spielberg", True, "answered")
     assert record.grades == {"exact_match": 1.0, "f1": 1.0}
-    assert (record.steps, record.search_rounds, record.tool_calls, record.model_calls) == (4, 2, 3, 4)
+    assert (record.steps, record.search_rounds, record.tool_calls, record.model_calls) == (5, 3, 4, 4)
     assert (record.prompt_tokens, record.cached_tokens) == (700, 420)
     assert (record.completion_tokens, record.reasoning_tokens) == (35, 3)
     assert record.cost == pytest.approx((700 + 35 * 2) / 1e6)
@@ -72,7 +76,7 @@ async def test_a_line_per_question_with_all_that_was_spent(tmp_path: Path, corpu
     assert (record.config, record.seed, record.concurrency, record.hops) == ("plain", 5, 1, 2)
     assert record.versions["agentinfer"]
     trajectory = json.loads(trajectory_path(out, JAWS.id).read_text())
-    assert [step["calls"][0]["outcome"] for step in trajectory["step_results"][:3]] == ["ok", "repeated", "ok"]
+    assert [step["calls"][0]["outcome"] for step in trajectory["step_results"][:4]] == ["ok", "ok", "repeated", "ok"]
     assert trajectory["messages"][-1]["content"] == "Spielberg"
     assert {"RunStarted", "ToolFinished", "RunFinished"} <= {event["kind"] for event in trajectory["events"]}
     assert load_settings(out)["settings"]["agent"]["model"]["name"] == "m"
@@ -260,3 +264,57 @@ async def test_wrong_arguments(tmp_path: Path, wrong: dict[str, int]) -> None:
 async def test_two_questions_of_one_id(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="one id"):
         await evaluate(maker(model_of()), [*QUESTIONS, QUESTIONS[0]], out=tmp_path / "out")
+
+
+class Listening:
+    """A plug-in that hears what its runs were worth, and works beside them."""
+
+    def __init__(self) -> None:
+        self.background = Background("listening")
+        self.heard: list[tuple[str, float, str]] = []
+        self.done: list[str] = []
+        self.late: list[str] = []
+
+    @asynccontextmanager
+    async def bind(self, run: Run) -> AsyncIterator[Middleware]:
+        self.late += [] if len(self.done) == len(self.heard) else [run.question]
+        yield Middleware()
+
+    async def feedback(self, run: Run, feedback: Feedback) -> None:
+        self.heard.append((run.question, feedback.score, feedback.source))
+        self.background.spawn(self._learn(run.question))
+
+    async def _learn(self, question: str) -> None:
+        for _ in range(20):
+            await asyncio.sleep(0)
+        self.done.append(question)
+
+
+def half(body: dict[str, Any]) -> Any:
+    number = int(asked(body))
+    return fail(ServerFailed("out of order", status=500)) if number == 5 else say(str(number) if number % 2 else "no")
+
+
+async def test_plugins_are_told_what_answers_are_worth_and_learn_before_the_next(tmp_path: Path) -> None:
+    plugin = Listening()
+
+    await evaluate(maker(model_of(half), plugins=[plugin]), QUESTIONS, out=tmp_path / "out", feedback="f1")
+
+    told = {question: (score, source) for question, score, source in plugin.heard}
+    assert told == {f"What is {n}?": (float(n % 2), "f1") for n in range(5)}, "a run that broke off says nothing"
+    assert plugin.late == []
+    assert len(plugin.done) == 5
+    assert load_settings(tmp_path / "out")["settings"]["feedback"] == "f1"
+
+
+async def test_plugins_are_told_nothing_unless_it_is_said(tmp_path: Path) -> None:
+    plugin = Listening()
+
+    await evaluate(maker(model_of(half), plugins=[plugin]), QUESTIONS[:2], out=tmp_path / "out")
+
+    assert plugin.heard == []
+    assert "feedback" not in load_settings(tmp_path / "out")["settings"]
+    with pytest.raises(EvalError, match="feedback"):  # one that judges does not become one that teaches
+        await evaluate(maker(model_of()), QUESTIONS, out=tmp_path / "out", feedback="f1")
+    with pytest.raises(UserError, match="no grader 'judge'"):
+        await evaluate(maker(model_of()), QUESTIONS, out=tmp_path / "other", feedback="judge")

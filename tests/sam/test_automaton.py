@@ -72,7 +72,8 @@ def test_it_equals_brute_force(path: ModuleType, pieces: Pieces, context: list[i
     assert automaton.continuation(context) == brute_continuation(text, own, context)
     for length in range(1, min(len(text), 12) + 1):
         assert automaton.continuation(text[-length:]) == brute_continuation(text, own, text[-length:])
-    assert automaton.draft(8)[0] == brute_draft(text, own, 8)
+    automaton.extend([0])  # no trail leads beyond what others say
+    assert automaton.draft(1)[0] == brute_draft([*text, 0], [*own, False], 1)
 
 
 @given(PIECES, PIECES)
@@ -148,6 +149,44 @@ def test_material_does_not_replace_what_the_model_wrote(path: ModuleType) -> Non
     assert made(path, [([1, 2], False), ([1, 3], True)]).continuation([1]) == (3, 2, 1)
 
 
+def test_an_action_goes_on_as_it_did_with_another_value(path: ModuleType) -> None:
+    automaton = made(path, [([1, 2, 3, 50, 51, 4, 5, 6], True), ([7], False), ([1, 2, 3, 60], True)])
+    assert automaton.draft(4)[0] == [51, 4, 5, 6]
+    automaton.extend([61], own=True)
+    assert automaton.draft(3)[0] == [4, 5, 6]
+    automaton.extend([7])
+    assert automaton.draft(3)[0] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("value", [[60], [60, 61], list(range(60, 68))])
+def test_a_value_may_be_shorter_or_longer(path: ModuleType, value: list[int]) -> None:
+    action, other = [1, 2, 3, 50, 51, 52, 4, 5, 6], [7, 8, 4, 9, 9]
+    automaton = made(path, [(action, True), ([0], False), (other, True), ([0], False), ([1, 2, 3, *value, 4], True)])
+    assert automaton.continuation([4])[0] == 9  # type: ignore[index]
+    assert automaton.draft(2)[0] == [5, 6]
+
+
+def test_what_changes_every_time_is_not_expected_to_come_again(path: ModuleType) -> None:
+    automaton = path.SuffixAutomaton()
+    for value in range(100, 130):
+        automaton.extend([0])
+        automaton.extend([1, 2, 3, value, value + 50, 4, 5, 6], own=True)
+    automaton.extend([0])
+    assert automaton.draft(9, 0.3)[0] == [1, 2, 3]
+    automaton.extend([1, 2, 3, 90, 91], own=True)
+    tokens, chances = automaton.draft(3)
+    assert tokens == [4, 5, 6]
+    assert chances[-1] > 0.8
+
+
+def test_a_cursor_keeps_to_its_trail(path: ModuleType) -> None:
+    cursor = path.Cursor(made(path, [([1, 2, 3, 50, 51, 4, 5, 6], True)]))
+    cursor.follow([1, 2, 3, 60, 61], own=True)
+    assert cursor.draft(3)[0] == [4, 5, 6]
+    cursor.follow([60])
+    assert cursor.draft(3)[0] == []
+
+
 def test_any_sequence_of_whole_numbers(path: ModuleType) -> None:
     numbers = [1, 2, 3, 1, 2]
     for tokens in (numbers, tuple(numbers), array("i", numbers), array("q", numbers), range(3)):
@@ -184,14 +223,18 @@ def test_calibrations_are_shared_and_kept(path: ModuleType) -> None:
     assert taught.draft(1)[1][0] > fresh.draft(1)[1][0]
 
 
-@pytest.mark.parametrize("wrong", [[], [1.0], [float("nan")] * 2000, ["a"] * 1344])
+@pytest.mark.parametrize("wrong", [[1.0], [float("nan")] * 2000, ["a"] * 1344])
 def test_a_broken_calibration_is_refused(path: ModuleType, wrong: list[float]) -> None:
     calibration = path.Calibration()
+    automaton = path.SuffixAutomaton(calibration)
+    automaton.extend([1, 2, 3, 1, 2, 4, 1, 2], own=True)
     before = calibration.dump()
+    assert len(before) >= 6
     with pytest.raises((ValueError, TypeError)):
         calibration.load(wrong)
-    with pytest.raises(ValueError, match="not what"):
-        calibration.load([-1.0, *before[1:]])
+    for spoilt in ([-1.0, *before[1:]], [0.5, *before[1:]], [*before, *before], before[:-1], [0.0, 1.0, 2.0]):
+        with pytest.raises(ValueError, match="not what"):
+            calibration.load(spoilt)
     assert calibration.dump() == before
 
 

@@ -247,6 +247,44 @@ def test_another_version_or_tenant_is_refused(tmp_path: Path) -> None:
         load_index(index, tmp_path, tenant="one")
 
 
+def test_another_tokenizer_is_refused(tmp_path: Path) -> None:
+    index = DraftIndex(threaded=False)
+    said(index, "a", PHRASE)
+    save_index(index, tmp_path, tokenizer="one")
+    other = DraftIndex(threaded=False)
+    for act in (load_index, save_index):
+        with pytest.raises(IndexFileError, match="another tokenizer"):
+            act(other, tmp_path, tokenizer="two")
+    assert other.segments() == []
+    assert load_index(other, tmp_path, tokenizer="one") == load_index(other, tmp_path) == 1
+
+
+def test_others_draft_from_a_session_that_goes_on() -> None:
+    index = DraftIndex(threaded=False)
+    going_on = index.session("a")
+    going_on.extend([*PHRASE, 1, 2])
+    index.share("a")
+    going_on.extend([3])
+    index.share("a")
+    session = index.session("b")
+    session.extend(PHRASE[:5])
+    built(index, session)
+    assert session.draft(2, 0.0).tokens == PHRASE[5:7]
+    assert index.segments() == [], "what goes on is not saved yet"
+    index.close("a")
+    assert [len(segment) for segment in index.segments()] == [len(going_on)], "it is there once"
+
+
+def test_a_session_does_not_draft_from_what_it_shares_itself() -> None:
+    index = DraftIndex(threaded=False)
+    session = index.session("a")
+    session.extend(PHRASE)
+    index.share("a")
+    session.extend(PHRASE[:5])
+    built(index, session)
+    assert not session.draft(4, 0.0).earlier
+
+
 def test_two_writers_lose_nothing(tmp_path: Path) -> None:
     def write(number: int) -> None:
         index = DraftIndex(threaded=False)

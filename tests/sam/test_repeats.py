@@ -1,4 +1,7 @@
-from agentinfer.sam import ActionRepeats, Repetition, action_of
+import io
+
+from agentinfer.cli._live import LiveView
+from agentinfer.sam import ActionRepeats, Repetition, RunRepeats, action_of
 from agentinfer.transcript import ToolCall
 
 
@@ -30,3 +33,9 @@ def test_one_action_again_is_no_cycle_unless_asked_for() -> None:
 def test_progress_is_no_repetition() -> None:
     repeats = ActionRepeats()
     assert all(repeats.note(number) is None for number in range(200))
+
+
+def test_whoever_watches_a_run_is_told() -> None:
+    out = io.StringIO()
+    LiveView(out)(RunRepeats(step=4, actions=2, times=2))
+    assert "made before" in out.getvalue()

@@ -6,7 +6,7 @@ import pytest
 
 from agentinfer.errors import UserError
 from agentinfer.sam import ByteTokenizer, CostTable
-from agentinfer.sam._peers import NgramLookup, peers
+from agentinfer.sam._peers import NgramLookup, SamDecoding, peers
 from agentinfer.sam._simulate import IndexDrafter, simulate
 from agentinfer.sam._trajectories import Recorded, load_recorded
 
@@ -58,6 +58,30 @@ def test_ngram_lookup_copies_what_followed() -> None:
     found, missing = peers([], across=False)
     assert found[0][0].startswith("n-gram")
     assert missing in ([], ["ArcticInference"])
+
+
+def test_sam_decoding_copies_from_the_first_place() -> None:
+    peer = SamDecoding(factor=4, least=1)
+    peer.start("a")
+    peer.extend([1, 2, 3, 4, 5, 6, 7, 8, 1, 9, 1], False)
+    assert peer.draft(16)[0] == [2, 3, 4, 5]  # one token matched, four drafted
+    peer.extend([2], False)
+    assert peer.draft(6)[0] == [3, 4, 5, 6, 7, 8]
+    peer.extend([50], True)
+    assert peer.draft(6)[0] == []
+    assert SamDecoding(least=2).draft(4)[0] == []
+
+
+def test_sam_decoding_prefers_the_session_unless_earlier_ones_match_by_far() -> None:
+    peer = SamDecoding(across=True)
+    peer.start("a")
+    peer.extend(list(range(100, 120)), True)
+    peer.start("b")
+    peer.extend([104, 7, 8, 100, 101, 102, 103, 104], False)
+    assert peer.draft(2)[0] == [7, 8]  # one token here, five there
+    peer.start("c")
+    peer.extend([106, 7, 8, 100, 101, 102, 103, 104, 105, 106], False)
+    assert peer.draft(2)[0] == [107, 108]  # one here, seven there
 
 
 def test_recorded_sessions_of_every_kind(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from agentinfer import UserError
 from agentinfer.scope import AcceptPolicy, Guideline
 from agentinfer.scope._accept import Decision, decide
 from agentinfer.scope._guideline import clean, problem_of, similarity
+from agentinfer.scope._reach import Task
 from agentinfer.scope._reading import Classification, Draft
 
 from ._made import PERSON, RUN, TOOL, guideline
@@ -74,6 +75,8 @@ def test_the_classifiers_word_for_duplicates() -> None:
     known = guideline("Quite another thing to say here.", id="g-1")
     assert decided(classified=Classification(duplicate=True)).stream == "rejected"
     assert decided(classified=Classification(duplicate_of="g-1"), known=[known]).supports == "g-1"
+    sure = Classification(strategic=True, confidence=0.95, duplicate_of="g-1")
+    assert decided(classified=sure, known=[known], policy={"named": 0.3}).stream == "strategic"
 
 
 def test_tactical_ones_are_bounded_per_run_and_told_once() -> None:
@@ -125,3 +128,18 @@ def test_to_data_and_back() -> None:
     for broken in spoilt:
         with pytest.raises(UserError):
             Guideline.from_dict(broken)
+
+
+def test_what_is_bound_to_its_task_is_tactical_whatever_the_classifier_says() -> None:
+    task = Task(question="Who founded Watertown?", answer="Cyrus Brock")
+    for text in ("Search for Watertown and its founder.", "Whoever founded it, say Cyrus Brock."):
+        decision = decided(text, task=task)
+        assert (decision.stream, decision.status) == ("tactical", None)
+        held = guideline(text, status="quarantined", sources=(TOOL,))
+        assert decided(text, task=task, known=[held]).stream == "rejected", "nor does it lift a quarantine"
+
+
+def test_what_says_nothing_is_refused() -> None:
+    assert decided("Be careful and precise.").stream == "rejected"
+    told = Task(question="", instructions="Be brief. Open a document before you answer from its title.")
+    assert decided(task=told).reason == "the instructions say it already"

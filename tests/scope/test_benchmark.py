@@ -1,19 +1,20 @@
-"""The benchmark reads finished folders."""
+"""The benchmark: rows side by side, a learning part, a judged part, tables."""
 
-import asyncio
 import importlib
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from agentinfer.evals import Record, Waste
-from agentinfer.scope import Add, Move, Space, SqliteStore
-
-from ._made import guideline
+from agentinfer.corpus import Document, build
+from agentinfer.evals import load_records, load_settings, ordered, split_of
+from agentinfer.evals._questions import load_questions
+from agentinfer.testing import MockedEndpoint, call, http, mock_endpoint, say
 
 Main = Callable[[list[str]], int]
+LESSON = "When a search brings nothing new, open the best of the documents."
 
 
 @pytest.fixture
@@ -23,58 +24,111 @@ def main(monkeypatch: pytest.MonkeyPatch) -> Main:
     return program
 
 
-def record(name: str, *, solved: bool, time: float) -> Record:
-    numbers = dict.fromkeys(
-        ["steps", "search_rounds", "tool_calls", "model_calls", "estimated_calls", "prompt_tokens", "completion_tokens",
-         "seconds", "model_seconds", "tool_seconds", "overhead_seconds", "seed", "load"], 1,
-    )  # fmt: skip
-    unknown = dict.fromkeys(["recall", "error", "cached_tokens", "reasoning_tokens", "cost"])
-    fields: dict[str, Any] = {
-        **numbers, **unknown, "answers": ("a",), "answer": "a", "grades": {"exact_match": float(solved)}, "models": {},
-        "stop_reason": "answered", "config": "c", "versions": {}, "concurrency": 1,
-    }  # fmt: skip
-    return Record(id=name, question=name, solved=solved, time=time, waste=Waste(), **fields)
+@pytest.fixture
+def words(tmp_path: Path) -> list[str]:
+    """A command with four rows, one of which cannot be."""
+    films = [Document(f"f{n}", f"Film {n}", f"Film {n} was made by Maker {n}.") for n in range(12)]
+    build(films, tmp_path / "films.db")
+    lines = [{"id": f"q{n}", "question": f"Who made film {n}?", "answers": [f"Maker {n}"]} for n in range(12)]
+    (tmp_path / "questions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    model = '[model]\nname = "m"\nbase_url = "http://endpoint.test/v1"\n'
+    rows = {
+        "none": "",
+        "playbook": '[plugins."agentinfer.scope:Playbook"]\n',
+        "end": '[plugins.scope]\nplacement = "end"\ntexts = false\nshare = 100.0\nbest_of = 1\n',
+        "broken": "[plugins.scope]\nplacement = 7\n",
+    }
+    for name, plugins in rows.items():
+        (tmp_path / f"scope-{name}.toml").write_text(model + plugins)
+    given = [str(tmp_path / "questions.jsonl"), "--corpus", str(tmp_path / "films.db"), "--configs", str(tmp_path)]
+    return [*given, "--out", str(tmp_path / "out"), "--resamples", "50", "--rows", *rows]
 
 
-def results(path: Path, solved: int, *, reverse: bool = False) -> Path:
-    """Twelve questions, of which the judged part solves so many."""
-    names = [f"q{number:02}" for number in range(12)]
-    records = [
-        record(name, solved=number >= 12 - solved, time=float(-number if reverse else number))
-        for number, name in enumerate(names)
-    ]
-    path.mkdir()
-    (path / "results.jsonl").write_text("".join(f"{one.to_line()}\n" for one in records))
-    return path
+def answers(body: dict[str, Any]) -> Any:
+    """An agent that is right once it was told the lesson, and those that write guidelines for it."""
+    told = body["messages"][0]["content"]
+    if told.startswith("You improve"):
+        return say(json.dumps({"guideline": LESSON, "confidence": 0.9}))
+    if told.startswith("Judge"):
+        return say('{"scope": "strategic", "confidence": 0.95, "domain": "search"}')
+    if told.startswith("You review"):
+        return say('{"helpful": [], "harmful": [], "insight": "Documents help."}')
+    if told.startswith("You keep"):
+        return say(json.dumps({"operations": [{"type": "ADD", "section": "all", "content": LESSON}]}))
+    question = next(m["content"] for m in reversed(body["messages"]) if str(m["content"]).startswith("Who made film"))
+    if body["messages"][-1]["role"] != "tool":
+        return call("corpus_search", query=question)
+    return say(f"Maker {question[14:-1]}" if any(LESSON in str(m["content"]) for m in body["messages"]) else "nobody")
 
 
-async def _fill(path: Path) -> None:
-    store = SqliteStore(path)
-    texts = ["Look twice before you leap.", "Never look back at all.", "Mind what others say."]
-    await store.apply(Space(), [Add(guideline(text, id=f"g-{n}")) for n, text in enumerate(texts)], author="t")
-    await store.apply(Space(), [Move("g-0", "kept", "helpful"), Move("g-1", "retired", "harmful")], author="t")
-    await store.aclose()
+@pytest.fixture
+def endpoint() -> Iterator[MockedEndpoint]:
+    with mock_endpoint(handler=answers) as mocked:
+        yield mocked
 
 
-def test_figures_of_both_parts(main: Main, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    plain, scope = results(tmp_path / "plain", 2), results(tmp_path / "scope", 6)
-    (scope / "other_usage.jsonl").write_text('{"prompt_tokens": 900, "completion_tokens": 100, "cost": null}\n')
-    asyncio.run(_fill(tmp_path / "g.db"))
-    words = ["--learn", "4", str(plain), str(scope), "--store", f"scope={tmp_path / 'g.db'}", "--resamples", "200"]
-    assert main(words) == 0
-    out = capsys.readouterr().out
-    assert "learning part: 4 questions" in out
-    judged = out[out.index("judged part: 8 questions") :]
-    assert "25.0%" in judged
-    assert "75.0%" in judged
-    assert "+50.0" in judged
-    assert "scope: 1,000 tokens beside the questions" in out
-    assert "scope, default: 3 tried; now 1 kept, 1 trial, 1 retired, 0 quarantined" in out
+def test_rows_learn_then_are_judged(
+    main: Main, words: list[str], endpoint: MockedEndpoint, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 1
+    out, err = capsys.readouterr()
+    assert err.startswith("broken: ")
+    learning, judged = out[out.index("## Learning part (told: f1)") :].split("## Judged part, guidelines frozen\n")
+    assert "|  | none | playbook | end |" in learning
+    solved = next(line for line in judged.splitlines() if line.startswith("| solved"))
+    assert solved.count("100.0% [100.0%, 100.0%]; +100.0 [+100.0, +100.0]") == 2
+    assert "1 tried; now 1 kept, 0 trial" in judged
+    assert "1 tried; now 0 kept, 1 trial" in judged
+    assert "- trial, with 1.00 in " in judged
+    assert "tokens for learning" in judged
+    lessons = next(line for line in judged.splitlines() if line.startswith("  lessons: "))
+    assert "1 strategic" in lessons
+
+    asked = {part: load_records(tmp_path / "out" / "end" / part) for part in ("learn", "judge")}
+    questions = ordered(load_questions(tmp_path / "questions.jsonl"), 0)
+    for part, split in (("learn", "develop"), ("judge", "report")):
+        assert [record.id for record in asked[part]] == [q.id for q in questions if split_of(q.id) == split]
+    assert load_settings(tmp_path / "out" / "end" / "learn")["settings"]["feedback"] == "f1"
+    assert "feedback" not in load_settings(tmp_path / "out" / "end" / "judge")["settings"]
+
+    before = len(endpoint.requests)
+    assert main(words) == 1
+    again = capsys.readouterr().out
+    assert len(endpoint.requests) == before, "what is finished is not asked again"
+    assert again[again.index("## Learning") :] == out[out.index("## Learning") :]
 
 
-def test_folders_that_do_not_go_together(main: Main, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    plain, other = results(tmp_path / "plain", 2), results(tmp_path / "other", 2, reverse=True)
-    assert main(["--learn", "4", str(plain), str(other)]) == 2
-    assert "another order" in capsys.readouterr().err
-    assert main(["--learn", "12", str(plain)]) == 2
-    assert main(["--learn", "1", str(tmp_path / "missing")]) == 2
+def test_nothing_is_learned_while_a_row_is_judged(main: Main, words: list[str], tmp_path: Path) -> None:
+    learned: list[str] = []
+
+    def watching(body: dict[str, Any]) -> Any:
+        told = body["messages"][0]["content"]
+        if told.startswith(("You improve", "You review")):
+            learned.append(str(body))
+        return answers(body)
+
+    with mock_endpoint(handler=watching):
+        main([*words, "--signal", "none"])
+    judged = [record.question for record in load_records(tmp_path / "out" / "none" / "judge")]
+    assert learned
+    assert not [body for body in learned if any(question in body for question in judged)]
+
+
+def test_a_row_that_is_cut_short_or_refused_leaves_its_folder(
+    main: Main, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with mock_endpoint(handler=lambda body: http(401, "who are you?")):
+        assert main(words[:-1]) == 1
+    out, err = capsys.readouterr()
+    assert err.count("who are you?") == 3
+    assert "## Guidelines" in out
+    with mock_endpoint(handler=answers):
+        assert main([*words[:-1], "--minutes", "0"]) == 0
+        assert "cut short after 0 s" in capsys.readouterr().out
+
+
+def test_what_is_learned_from_is_not_judged_by(
+    main: Main, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*words, "--judge-split", "develop"]) == 1
+    assert "share questions" in capsys.readouterr().err

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from agentinfer import Agent
+from agentinfer import Agent, UserError
 from agentinfer.events import PluginFailed
 from agentinfer.scope import Playbook, Space
 from agentinfer.testing import ScriptedModel, fail, say
@@ -61,3 +61,18 @@ async def test_it_can_be_frozen() -> None:
     book = Playbook(learn=False)
     await studied(book)
     assert book.background.usage.calls == 0
+
+
+async def test_it_can_wait_to_be_told_whether_the_answer_was_right() -> None:
+    asked = teacher({"helpful": [], "harmful": [], "insight": "x"}, {"operations": []})
+    book = Playbook(small=asked, evidence="feedback")
+    model = ScriptedModel(handler=lambda body: say("done"))
+    async with Agent(model, plugins=[book]) as agent:
+        result = await agent.run("q")
+        await agent.drain()
+        assert asked.requests == []
+        await result.run.feedback(float("nan"), "broken")
+        await result.run.feedback(0.2, "grader")
+    assert "Its answer was judged wrong." in asked.requests[0]["messages"][0]["content"]
+    with pytest.raises(UserError):
+        Playbook(evidence="luck")  # type: ignore[arg-type]

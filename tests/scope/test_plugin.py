@@ -28,7 +28,7 @@ from agentinfer.scope import (
     own_outcome,
 )
 from agentinfer.scope._author import Allowance
-from agentinfer.testing import ScriptedModel, call, fail, say, usage, wait_for
+from agentinfer.testing import ScriptedModel, call, fail, finish, say, usage, wait_for
 from agentinfer.usage import Usage
 
 from ._made import TOOL, guideline
@@ -567,11 +567,13 @@ async def test_what_bounds_a_run_does_not_bound_the_next_one() -> None:
 
 
 async def test_runs_that_learn_at_once_lose_nothing() -> None:
+    numbers = iter(range(100, 200))
+
     def teach(body: dict[str, Any]) -> Any:
         if body["messages"][0]["content"].startswith("Judge"):
             return classified()
-        question = body["messages"][1]["content"].split("Its task:\n")[1].split("\n")[0]
-        return draft(f"Mind {question} number {question[-2:]} as {question * 2} says.")
+        word = "".join("abcdefghij"[int(digit)] for digit in str(next(numbers)))
+        return draft(f"Mind the {word * 2} before the {word * 3} of all {word * 4}.")
 
     store = MemoryStore()
     scope = scope_with(ScriptedModel(handler=teach), store=store, texts=False, accept={"per_domain": 100})
@@ -593,3 +595,97 @@ def test_a_configuration_names_it(tmp_path: Path) -> None:
     assert isinstance(plugin, Scope)
     assert repr(plugin.store) == "SqliteStore('g.db')"
     assert plugin.settings.trial.hold_out == 0.25
+
+
+# What small models write
+
+
+async def test_an_answer_that_was_judged_wrong_is_learned_from_and_a_right_one_is_not() -> None:
+    for score, learned in [(0.2, [LESSON]), (1.0, [])]:
+        teacher = writer()
+        scope = scope_with(teacher, evidence="feedback")
+        with ScriptedModel(call("look", at="a"), say("done")) as model:
+            async with Agent(model, tools=[look], plugins=[scope]) as agent:
+                result = await agent.run("q")
+                await scope.background.drain()
+                assert teacher.requests == []
+                await result.run.feedback(score, "grader")
+                await result.run.feedback(score, "another grader")
+        assert list(await kept(scope)) == learned
+        told = [body for body in teacher.requests if body["messages"][0]["content"].startswith("You improve")]
+        assert len(told) == len(learned)  # once per run
+        assert all("gave a wrong answer" in contents(body)[1] and "done" not in contents(body)[1] for body in told)
+
+
+async def test_nothing_is_learned_from_feedback_where_learning_is_off() -> None:
+    teacher = writer()
+    scope = scope_with(teacher, learn="off")
+    with ScriptedModel(call("look", at="a"), say("done")) as model:
+        async with Agent(model, tools=[look], plugins=[scope]) as agent:
+            await (await agent.run("q")).run.feedback(0.0, "grader")
+    assert teacher.requests == []
+
+
+@pytest.mark.parametrize("learn", ["beside", "after"])
+async def test_what_names_its_task_never_outlives_it(learn: Any) -> None:
+    """Whatever the classifier says: it is not even asked."""
+    teacher = writer(draft=lambda: draft("Look at the Koolauloa District before all else."))
+    scope = scope_with(teacher, learn=learn, texts=False)
+    with ScriptedModel(call("look", at="nowhere"), say("done")) as model:
+        async with Agent(model, tools=[look], plugins=[scope]) as agent:
+            await agent.run("Who sang in the Koolauloa District?")
+    assert await kept(scope) == {}
+    assert not [body for body in teacher.requests if body["messages"][0]["content"].startswith("Judge")]
+    learned = [event for event in scope.background.events if isinstance(event, GuidelineLearned)]
+    assert all(event.stream == "tactical" for event in learned)
+
+
+async def test_what_turns_out_to_hold_the_answer_is_retired() -> None:
+    """It was learned beside the run, when nobody knew the answer."""
+    teacher = writer(draft=lambda: draft("When asked who sang, say Zyxomma marina."))
+    scope = scope_with(teacher, texts=False)
+
+    async def wait(run: Run, request: Any, handler: Any) -> Any:
+        if request.index == 2:
+            await scope.background.drain()
+            assert list((await kept(scope)).values()) == ["trial"]
+        return await handler(request)
+
+    with ScriptedModel(call("look", at="nowhere"), say("Zyxomma Marina")) as model:
+        async with Agent(model, tools=[look], plugins=[scope, Wrap(step=wait)]) as agent:
+            await agent.run("q")
+    assert list((await kept(scope)).values()) == ["retired"]
+
+
+async def test_half_a_guideline_is_none() -> None:
+    cut = say('{"guideline": "Never look at the archive", "confidence": 0.9}') + finish("length")
+    scope = scope_with(writer(draft=lambda: cut), texts=False)
+    with ScriptedModel(call("look", at="nowhere"), say("done")) as model:
+        async with Agent(model, tools=[look], plugins=[scope]) as agent:
+            await agent.run("q")
+    assert await kept(scope) == {}
+
+
+@pytest.mark.parametrize(("learn", "seen"), [("beside", [True, False, False]), ("after", [False] * 3)])
+async def test_who_does_not_see_the_question_names_nothing_of_it(learn: Any, seen: list[bool]) -> None:
+    teacher = writer(draft=lambda: draft(LESSON))
+    scope = scope_with(teacher, best_of=3, texts=False, learn=learn)
+
+    async def wait(run: Run, request: Any, handler: Any) -> Any:
+        await scope.background.drain()
+        return await handler(request)
+
+    with ScriptedModel(call("look", at="nowhere"), say("done")) as model:
+        async with Agent(model, tools=[look], plugins=[scope, Wrap(step=wait)]) as agent:
+            await agent.run("Who saw the Zyxomma?")
+    drafts = [body for body in teacher.requests if body["messages"][0]["content"].startswith("You improve")]
+    assert sorted(("Zyxomma" in str(body) for body in drafts), reverse=True) == seen
+
+
+async def test_of_several_drafts_those_that_others_can_use_are_chosen_from() -> None:
+    drafts = iter(["Be careful and thorough.", "Look at the Zyxomma first.", LESSON] * 2)
+    scope = scope_with(writer(draft=lambda: draft(next(drafts))), best_of=3, texts=False)
+    with ScriptedModel(call("look", at="nowhere"), say("done")) as model:
+        async with Agent(model, tools=[look], plugins=[scope]) as agent:
+            await agent.run("Who saw the Zyxomma?")
+    assert await kept(scope) == {LESSON: "trial"}
