@@ -144,6 +144,7 @@ async def test_calls_take_turns_and_those_given_up_are_left_out(fakes: Fakes, tm
         calls = [asyncio.create_task(asked()) for _ in "abc"]
         await asyncio.sleep(0)  # all three are in the queue
         calls[1].cancel()
+        await asyncio.wait([calls[1]])
         fakes.gate.release(1000)
         done = await asyncio.gather(*calls, return_exceptions=True)
 
