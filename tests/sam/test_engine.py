@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from agentinfer.sam import CostTable, Draft, DraftIndex
 from agentinfer.sam.engine import Engine, Followed, Follower, accepted_tokens, common_prefix, planned_draft
+from agentinfer.sam.engine._plan import Trust
 from agentinfer.sam.engine._text import TextStream
 
 from ._fake_llama import END, FakeLlama
@@ -74,6 +75,31 @@ def test_a_draft_is_as_long_as_pays() -> None:
     assert 0 < len(planned_draft(draft, [CPU], context=0)) < 15
     steep = CostTable(costs={1: 1.0, 2: 2.0, 16: 16.0}, context=9000)
     assert planned_draft(draft, [CHEAP, steep], context=8000) == []
+
+
+def test_a_draft_is_shorter_the_less_it_is_trusted() -> None:
+    draft = Draft([7] * 15, [0.9**at for at in range(1, 16)])
+    lengths = [len(planned_draft(draft, [CPU], context=0, trust=share)) for share in (1.0, 0.9, 0.8, 0.5)]
+    assert lengths == sorted(lengths, reverse=True)
+    assert lengths[0] > lengths[-1] == 0
+
+
+def test_trust_is_lost_by_drafts_that_fail_and_won_back_by_those_that_would_not_have() -> None:
+    trust, draft = Trust(), Draft([1, 2, 3], [0.9, 0.8, 0.7])
+    for _ in range(40):
+        trust.note(draft, 3, [1, 9])
+    assert trust.share < 0.5
+    for _ in range(100):
+        trust.note(draft, 0, [1])
+    assert trust.share == 1.0
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), TOKENS.filter(bool)), max_size=60))
+def test_trust_is_a_share(passes: list[tuple[int, list[int]]]) -> None:
+    trust = Trust()
+    for verified, written in passes:
+        trust.note(Draft([1, 2, 3], [0.9, 0.5, 0.1]), verified, written)
+        assert 0 <= trust.share <= 1
 
 
 @given(st.lists(TOKENS.filter(bool), min_size=1, max_size=4), st.sampled_from([(), (CPU,), (CHEAP,)]), st.booleans())

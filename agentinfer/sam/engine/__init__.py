@@ -5,7 +5,7 @@ async with local_model("qwen2.5-coder-1.5b-instruct") as model:
     result = await Agent(model).run("What is 2 + 3?")
 ```
 
-What a model writes at temperature 0 does not depend on the drafts; how fast it writes does.
+What a model writes does not depend on the drafts but for rounding; how fast it writes does.
 """
 
 from agentinfer.sam.engine._backend import EngineBackend, local_model

@@ -4,9 +4,10 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 from agentinfer.sam._gain import CostTable
+from agentinfer.sam._index import Draft
 from agentinfer.sam.engine._follow import Followed
 from agentinfer.sam.engine._native import MAX_PASS, Llama
-from agentinfer.sam.engine._plan import accepted_tokens, common_prefix, planned_draft
+from agentinfer.sam.engine._plan import Trust, accepted_tokens, common_prefix, planned_draft
 
 __all__ = ["Engine", "Pass"]
 
@@ -43,6 +44,7 @@ class Engine:
         self.most = min(most, MAX_PASS - 1)
         self._held: list[int] = []
         """The tokens in the KV cache."""
+        self._trust = Trust()
         self.reset()
 
     def reusable(self, prompt: Sequence[int]) -> int:
@@ -95,9 +97,12 @@ class Engine:
     def _write(self, last: int, choose: Callable[[int], int], limit: int, followed: Followed | None) -> Iterator[Pass]:
         while limit > 0:
             start = len(self._held)
-            draft = self._draft(followed, limit - 1)
+            likely = self._likely(followed, limit - 1)
+            draft = planned_draft(likely, self.tables, context=start, trust=self._trust.share)
             self.llama.decode([last, *draft], start, logits=len(draft) + 1)
             written = accepted_tokens(draft, choose, self.llama.is_end)
+            if likely.tokens:
+                self._trust.note(likely, len(draft), written)
             self._held += [last, *written[:-1]]
             if len(written) <= len(draft):
                 self._take_back()
@@ -109,11 +114,10 @@ class Engine:
             last = written[-1]
             limit -= len(written)
 
-    def _draft(self, followed: Followed | None, room: int) -> list[int]:
+    def _likely(self, followed: Followed | None, room: int) -> Draft:
         if followed is None or not self.tables:
-            return []
-        draft = followed.drafts.draft(min(room, self.most), FLOOR)
-        return planned_draft(draft, self.tables, context=len(self._held))
+            return Draft()
+        return followed.drafts.draft(min(room, self.most), FLOOR)
 
     def _take_back(self) -> None:
         """Have the KV cache hold no more than `_held` says."""

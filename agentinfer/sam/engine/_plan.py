@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from agentinfer.sam._gain import CostTable, draft_length
 from agentinfer.sam._index import Draft
 
-__all__ = ["accepted_tokens", "common_prefix", "planned_draft"]
+__all__ = ["Trust", "accepted_tokens", "common_prefix", "planned_draft"]
 
 
 def common_prefix(held: Sequence[int], wanted: Sequence[int]) -> int:
@@ -16,18 +16,52 @@ def common_prefix(held: Sequence[int], wanted: Sequence[int]) -> int:
     return min(len(held), len(wanted))
 
 
-def planned_draft(draft: Draft, tables: Sequence[CostTable], *, context: int) -> list[int]:
+class Trust:
+    """How far the probabilities of drafts can be believed: tokens that came true for each that was expected to.
+
+    The index counts how often each kind of proposal comes true, and has to see many of each. This is one figure, which
+    a handful of drafts corrects where a model writes less predictably than those that the priors were fitted to.
+    """
+
+    START = 4.0
+    """Tokens that were expected before the first draft, of which half came true."""
+    KEPT = 0.97
+    """How much of what was seen counts still, one pass later."""
+
+    def __init__(self) -> None:
+        self._expected, self._accepted = self.START, self.START / 2
+
+    @property
+    def share(self) -> float:
+        """What probabilities are to be multiplied by, 0 to 1."""
+        return min(1.0, self._accepted / self._expected)
+
+    def note(self, draft: Draft, verified: int, written: Sequence[int]) -> None:
+        """Learn from what was written where a draft was proposed.
+
+        Args:
+            draft: All of it, whether verified or not.
+            verified: How many of its tokens were; of one that was not, the first token tells something too.
+            written: What the model wrote instead.
+        """
+        told = max(verified, 1)
+        self._expected = self.KEPT * self._expected + sum(draft.probabilities[:told])
+        self._accepted = self.KEPT * self._accepted + common_prefix(draft.tokens[:told], written)
+
+
+def planned_draft(draft: Draft, tables: Sequence[CostTable], *, context: int, trust: float = 1.0) -> list[int]:
     """As much of a draft as pays by the table measured closest to this context; nothing without a table.
 
     Args:
         draft: What is likely to come next.
         tables: What passes cost on this engine.
         context: Tokens in the KV cache.
+        trust: What its probabilities are multiplied by.
     """
     if not draft.tokens or not tables:
         return []
     table = CostTable.nearest(tables, batch=1, context=context)
-    return draft.tokens[: draft_length(draft.probabilities, table)]
+    return draft.tokens[: draft_length([trust * p for p in draft.probabilities], table)]
 
 
 def accepted_tokens(draft: Sequence[int], choose: Callable[[int], int], is_end: Callable[[int], bool]) -> list[int]:
