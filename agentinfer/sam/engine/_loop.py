@@ -11,6 +11,8 @@ from agentinfer.sam.engine._plan import Trust, accepted_tokens, common_prefix, p
 
 __all__ = ["Engine", "Pass"]
 
+MOST = 6
+"""Tokens of a draft at most: on a CPU, llama.cpp rounds passes over more than seven tokens unlike single ones."""
 FLOOR = 0.05
 """The least probability of a drafted token that is thought about."""
 
@@ -38,7 +40,7 @@ class Engine:
         most: Tokens of a draft at most.
     """
 
-    def __init__(self, llama: Llama, *, tables: Sequence[CostTable] = (), most: int = 32) -> None:
+    def __init__(self, llama: Llama, *, tables: Sequence[CostTable] = (), most: int = MOST) -> None:
         self.llama = llama
         self.tables = tables if llama.rewinds else ()
         self.most = min(most, MAX_PASS - 1)

@@ -14,13 +14,17 @@ from agentinfer.sam._index import DraftIndex
 from agentinfer.sam.engine._choose import Chooser, grammar_of
 from agentinfer.sam.engine._costs import kept_costs
 from agentinfer.sam.engine._follow import Follower
-from agentinfer.sam.engine._loop import Engine
+from agentinfer.sam.engine._loop import MOST, Engine
 from agentinfer.sam.engine._native import Llama
 from agentinfer.sam.engine._request import Wanted
 from agentinfer.sam.engine._template import ChatTemplate
 from agentinfer.sam.engine._text import TextStream
 
 __all__ = ["Call", "Settings", "Written", "start_worker"]
+
+
+ON_GPU = 32
+"""Tokens of a draft at most on a GPU, where many cost about as much as one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +87,7 @@ class _Worker:
             if tables is None and self._llama.rewinds:
                 threads, layers = settings.threads, settings.gpu_layers
                 tables = kept_costs(self._llama, settings.path, threads=threads, gpu_layers=layers)
-            self._engine = Engine(self._llama, tables=tables or ())
+            self._engine = Engine(self._llama, tables=tables or (), most=ON_GPU if settings.gpu_layers else MOST)
         except BaseException:
             self._llama.close()
             raise
