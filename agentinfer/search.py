@@ -80,13 +80,15 @@ class SearchFirst:
 
 class _SearchFirst(Middleware):
     def __init__(self, run: Run, tool: str) -> None:
-        self._run = run
+        self._question = run.question
         self._tool = tool
+        self._first = True
 
     async def model(self, request: ModelRequest, handler: ModelHandler) -> Completion:
-        if self._run.goes_on or self._tool not in request.tools or request.choice == "none":
+        first, self._first = self._first, False
+        if not first or self._tool not in request.tools or request.choice == "none":
             return await handler(request)
-        call = ToolCall(id="first_search", name=self._tool, arguments=json.dumps({"query": self._run.question}))
+        call = ToolCall(id="first_search", name=self._tool, arguments=json.dumps({"query": self._question}))
         message = Message.assistant("I search for the question itself.", tool_calls=[call])
         return Completion(reply=Reply(message=message), finish_reason=None, usage=Usage(), model=request.model.name)
 
