@@ -5,6 +5,7 @@
 For each folder: accuracy, its difference to the large model alone, F1, seconds, the large model's share of calls and
 tokens, and the speed-up beside the ceiling that the two models' own speeds allow at that share of the calls.
 Intervals are those of `agentinfer compare`: paired bootstrap over the questions that both have answered, 95 %.
+Speed-up and ceiling are of seconds at an even pace (`benchmarks.even_pace`); "measured" are those of the clock.
 """
 
 import argparse
@@ -17,12 +18,15 @@ from pathlib import Path
 from typing import Any
 
 from agentinfer.errors import AgentInferError
-from agentinfer.evals import Duel, ModelShare, Record, compare, load_records, load_settings
+from agentinfer.evals import ModelShare, Record, compare, load_settings
+from agentinfer.evals._bootstrap import Interval, interval_of
+from benchmarks.even_pace import Pace, even_seconds
 
 AIM = 0.10
 """Points of accuracy that a collaboration may lose."""
 CEILING = 0.80
 """The part of the possible speed-up that it is to reach."""
+RESAMPLES = 2000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +52,10 @@ class Row:
     difference: tuple[float, float, float]
     """Of accuracy, to the large model's."""
     f1: float | None
+    measured: float
+    """Seconds a question, by the clock."""
     seconds: float
+    """The same at an even pace."""
     speed_up: tuple[float, float, float]
     share: float
     """The large model's, of all calls."""
@@ -71,46 +78,53 @@ class Row:
         return self.speed_up[0] / self.ceiling
 
 
-def rows_of(large: Path, small: Path, others: Sequence[Path], *, seed: int = 0) -> tuple[Speeds, list[Row]]:
-    """The speeds of the two models, and a row for each folder; the first one is the large model's own."""
-    name = _model_of(large)
-    speeds = Speeds(large=_call_seconds(large), small=_call_seconds(small))
-    compared = compare([large, small, *others], large=name, seed=seed)
+def rows_of(
+    large: Path, small: Path, others: Sequence[Path], *, seed: int = 0
+) -> tuple[Speeds, dict[str, Pace], list[Row]]:
+    """The speeds of the two models, their paces, and a row for each folder; the first one is the large model's own."""
+    name, folders = _model_of(large), [large, small, *others]
+    compared = compare(folders, large=name, seed=seed)
+    paces, taken = even_seconds(folders)
+    alone = [
+        math.fsum(seconds.values()) / max(sum(record.model_calls for record in run.records), 1)
+        for seconds, run in zip(taken[:2], compared.runs[:2], strict=True)
+    ]
+    speeds = Speeds(large=alone[0], small=alone[1])
     rows = []
-    for place, run in enumerate(compared.runs):
+    for place, (run, seconds) in enumerate(zip(compared.runs, taken, strict=True)):
         figures = compared.figures[place]
-        solved, seconds, steps = (figures[figure] for figure in ("solved", "seconds", "steps"))
+        solved, measured, steps = (figures[figure] for figure in ("solved", "seconds", "steps"))
         assert solved is not None
-        assert seconds is not None
+        assert measured is not None
         assert steps is not None
         f1 = figures.get("grade:f1")
         share = share_of(run.records, name, lambda spent: spent.calls)
-        difference = speed_up = (0.0, 0.0, 0.0)
-        if place == 0:
-            speed_up = (1.0, 1.0, 1.0)
-        else:
-            difference, speed_up = _against(compared.duels[place - 1])
+        change = compared.duels[place - 1].differences["solved"] if place else None
+        pairs = [(before, seconds[asked]) for asked, before in taken[0].items() if asked in seconds]
+        gain = interval_of(pairs, seed=seed, resamples=RESAMPLES)  # the ratio of two sums over the same questions
+        assert gain is not None
         rows.append(
             Row(
                 name=_name_of(run.directory) or run.name,
                 questions=len(run.records),
                 solved=(solved.estimate, solved.low, solved.high),
-                difference=difference,
+                difference=_bounds(change.interval) if change else (0.0, 0.0, 0.0),
                 f1=None if f1 is None else f1.estimate,
-                seconds=seconds.estimate,
-                speed_up=speed_up,
+                measured=measured.estimate,
+                seconds=math.fsum(seconds.values()) / len(seconds),
+                speed_up=_bounds(gain),
                 share=share,
                 token_share=share_of(run.records, name, lambda spent: spent.prompt_tokens + spent.completion_tokens),
                 steps=steps.estimate,
                 ceiling=speeds.ceiling(share),
             )
         )
-    return speeds, rows
+    return speeds, paces, rows
 
 
-def render(speeds: Speeds, rows: Sequence[Row]) -> str:
+def render(speeds: Speeds, paces: Mapping[str, Pace], rows: Sequence[Row]) -> str:
     """The table."""
-    head = ["", "questions", "solved", "difference to large", f"within {AIM:.0%}?", "F1", "seconds"]
+    head = ["", "questions", "solved", "difference to large", f"within {AIM:.0%}?", "F1", "measured", "seconds"]
     head += ["speed-up", "large: calls", "tokens", "steps", "ceiling", "of ceiling"]
     table = [head]
     for number, row in enumerate(rows):
@@ -125,6 +139,7 @@ def render(speeds: Speeds, rows: Sequence[Row]) -> str:
                 f"{row.difference[0]:+.1%} [{low:+.1%}, {high:+.1%}]" if number else "-",
                 row.verdict if number else "-",
                 "-" if row.f1 is None else f"{row.f1:.3f}",
+                f"{row.measured:.2f}",
                 f"{row.seconds:.2f}",
                 f"{row.speed_up[0]:.2f} [{slow:.2f}, {fast:.2f}]" if number else "1",
                 f"{row.share:.1%}",
@@ -139,7 +154,12 @@ def render(speeds: Speeds, rows: Sequence[Row]) -> str:
         "  ".join([line[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(line[1:], widths[1:], strict=True))])
         for line in table
     ]
-    return "\n".join([*lines, f"a call takes {speeds.large:.2f} s (large), {speeds.small:.2f} s (small)"])
+    lines.append(f"a call takes {speeds.large:.2f} s (large), {speeds.small:.2f} s (small)")
+    lines += [
+        f"{model}: {1000 * pace.read:.1f} ms a token read, {1000 * pace.write:.0f} ms a token written"
+        for model, pace in paces.items()
+    ]
+    return "\n".join(lines)
 
 
 def moves(trajectories: Iterable[Mapping[str, Any]]) -> str:
@@ -167,21 +187,8 @@ def moves(trajectories: Iterable[Mapping[str, Any]]) -> str:
     )
 
 
-def _against(duel: Duel) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    """How a run differs from the large model's: accuracy, and the speed-up over the same questions."""
-    solved, seconds = duel.differences["solved"], duel.differences["seconds"]
-    assert solved is not None
-    assert seconds is not None
-    others = {record.id: record for record in duel.second.records}
-    common = [record for record in duel.first.records if record.id in others]
-    base = math.fsum(record.seconds for record in common) / len(common)
-    interval = seconds.interval
-    speed_up = tuple(
-        base / (base + change) if base + change > 0 else math.inf
-        for change in (interval.estimate, interval.high, interval.low)
-    )
-    accuracy = solved.interval
-    return (accuracy.estimate, accuracy.low, accuracy.high), (speed_up[0], speed_up[1], speed_up[2])
+def _bounds(interval: Interval) -> tuple[float, float, float]:
+    return interval.estimate, interval.low, interval.high
 
 
 def _model_of(directory: Path) -> str:
@@ -193,11 +200,6 @@ def _name_of(directory: Path) -> str | None:
     """What a folder's configuration is called."""
     name = load_settings(directory)["settings"].get("name")
     return None if name is None else str(name)
-
-
-def _call_seconds(directory: Path) -> float:
-    records = load_records(directory)
-    return math.fsum(r.seconds for r in records) / max(sum(r.model_calls for r in records), 1)
 
 
 def share_of(records: Sequence[Record], name: str, amount: Callable[[ModelShare], int]) -> float:

@@ -34,8 +34,8 @@ from benchmarks.collab import moves, render, rows_of, share_of
 CONFIGS = Path(__file__).with_name("configs")
 ROWS = ("large", "small", "default", "short", "facts", "planner", "executor", "router")
 """The rows of the table: files `collab-ROW.toml`."""
-MORE_ROWS = ("patient",)
-JUDGED = ("default", "short", "facts", "patient")
+MORE_ROWS = ("eager", "patient")
+JUDGED = ("default", "short", "facts", "eager", "patient")
 """The rows in which steps are judged."""
 ROUTER = "agentinfer.collab.router:Router"
 FIT = "fit"

@@ -4,7 +4,8 @@ Each row is a configuration of `benchmarks/configs`: no guidelines, an ACE-style
 prompt, at the end of the conversation, in both places. All rows are at work side by side on one endpoint; each asks
 its questions one by one, in the order of the seed. It learns from the questions of one split, where it may be told
 what its answers were worth (`--signal`). Then its store is frozen, nobody is told anything any more, and the questions
-of the other split judge it.
+of the other split judge it. Rows that differ only in where guidelines are placed are judged with the same ones: those
+that the row `system` has learned.
 
 A row's folder holds its store, `guidelines.db`, and the two folders `learn` and `judge`, as `agentinfer eval` makes
 them. The same command goes on after an interruption, and prints the tables of what is there. A row that fails says why;
@@ -14,10 +15,11 @@ the others go on.
 import argparse
 import asyncio
 import json
+import sqlite3
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,8 @@ from benchmarks.scope_table import LEARNING, STORE, render
 CONFIGS = Path(__file__).with_name("configs")
 ROWS = ("none", "playbook", "system", "end", "both")
 """Files `scope-ROW.toml`; the first one is what the others are compared with."""
+LEARNED_BY = {"end": "system", "both": "system"}
+"""Rows that do not learn, and whose store they are judged with."""
 TOLD = 10
 """Questions from one line of progress to the next."""
 FROZEN: Mapping[str, Mapping[str, Any]] = {"scope": {"learn": "off"}, "agentinfer.scope:Playbook": {"learn": False}}
@@ -73,16 +77,36 @@ class Row:
         self._arguments = arguments
         self._signal = None if arguments.signal == "none" else arguments.signal
 
-    async def measure(self, learned: Sequence[Question], judged: Sequence[Question]) -> None:
-        """Learn from some questions, then be judged by others."""
+    async def learn(self, questions: Sequence[Question], seconds: float) -> None:
+        """Learn from some questions."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        seconds = 60 * self._arguments.minutes
-        started = time.monotonic()
-        if (self._folder / "judge" / "results.jsonl").exists():
+        if self.is_judged:
             self._say("what it has learned is being judged, so it learns no more")
         else:
-            await self._part("learn", learned, seconds * self._arguments.learning)
-        await self._part("judge", judged, seconds - (time.monotonic() - started))
+            await self._part("learn", questions, seconds)
+
+    async def judge(self, questions: Sequence[Question], seconds: float) -> None:
+        """Be judged by other questions."""
+        await self._part("judge", questions, seconds)
+
+    def learn_from(self, folder: Path) -> None:
+        """Take over what another row has learned.
+
+        Raises:
+            UserError: It has learned nothing yet.
+        """
+        if not self.is_judged:
+            if not (folder / STORE).is_file():
+                raise UserError(f"it is judged with what the row {folder.name} has learned; ask that one, too")
+            self._folder.mkdir(parents=True, exist_ok=True)
+            stores = (sqlite3.connect(row / STORE) for row in (folder, self._folder))
+            with closing(next(stores)) as learned, closing(next(stores)) as own:
+                learned.backup(own)
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether its judgement has begun, after which nothing may be learned."""
+        return (self._folder / "judge" / "results.jsonl").exists()
 
     async def _part(self, part: str, questions: Sequence[Question], seconds: float) -> None:
         learns = part == "learn"
@@ -154,20 +178,36 @@ async def run(arguments: argparse.Namespace) -> list[str]:
     if not configs:
         raise UserError("; ".join(problems))
     learned, judged = (
-        ordered(load_questions(arguments.questions, split=split), arguments.seed)[: arguments.limit]
-        for split in (arguments.learn_split, arguments.judge_split)
+        ordered(load_questions(arguments.questions, split=split), arguments.seed)[:limit]
+        for split, limit in ((arguments.learn_split, arguments.learn), (arguments.judge_split, arguments.judge))
     )
     if {question.id for question in learned} & {question.id for question in judged}:
         raise UserError("the two parts share questions: what is learned from a question is not judged by it")
+    ends = time.monotonic() + 60 * arguments.minutes
     async with AsyncExitStack() as stack:
         corpus = await stack.enter_async_context(Corpus(arguments.corpus))
         model = await stack.enter_async_context(model_of(list(configs.values()), arguments.reply))
-        rows = [Row(config, arguments.out / row, model, corpus, arguments) for row, config in configs.items()]
-        told = await asyncio.gather(*(row.measure(learned, judged) for row in rows), return_exceptions=True)
-    for row, failure in zip(configs, told, strict=True):
-        if isinstance(failure, BaseException):
-            problems.append(f"{row}: {type(failure).__name__}: {failure}")
-    return problems
+        rows = {row: Row(config, arguments.out / row, model, corpus, arguments) for row, config in configs.items()}
+        seconds = 60 * arguments.minutes * arguments.learning
+        failed = await _failures({row: rows[row].learn(learned, seconds) for row in rows if row not in LEARNED_BY})
+        for row, learner in LEARNED_BY.items():
+            if learner in failed:
+                failed[row] = f"the row {learner} failed"
+            elif row in rows:
+                try:
+                    rows[row].learn_from(arguments.out / learner)
+                except (UserError, sqlite3.Error) as error:
+                    failed[row] = str(error)
+        seconds = ends - time.monotonic()
+        failed |= await _failures({row: rows[row].judge(judged, seconds) for row in rows if row not in failed})
+    return [*problems, *(f"{row}: {problem}" for row, problem in failed.items())]
+
+
+async def _failures(work: Mapping[str, Coroutine[Any, Any, None]]) -> dict[str, str]:
+    """Work of rows, side by side; what went wrong, by row."""
+    told = await asyncio.gather(*work.values(), return_exceptions=True)
+    failures = zip(work, told, strict=True)
+    return {row: f"{type(one).__name__}: {one}" for row, one in failures if isinstance(one, BaseException)}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -184,7 +224,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--judge-split", choices=["develop", "report"], default="report", help="default: %(default)s")
     add("--signal", choices=["f1", "exact_match", "none"], default="f1", help="what plug-ins are told of answers that "
         "they learn from; with none a run counts by its own outcome (default: %(default)s)")  # fmt: skip
-    add("--limit", type=int, metavar="N", help="questions of each part")
+    add("--learn", type=int, metavar="N", help="questions to learn from (default: all of the split)")
+    add("--judge", type=int, metavar="N", help="questions to be judged by (default: all of the split)")
     add("--seed", type=int, default=0, help="decides the order of the questions (default: %(default)s)")
     add("--minutes", type=float, default=float("inf"), metavar="N", help="for all of it; what is at work then is cut")
     add("--learning", type=float, default=0.6, metavar="SHARE", help="of the time (default: %(default)s)")

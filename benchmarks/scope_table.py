@@ -87,7 +87,9 @@ def _paired(before: Sequence[Record], after: Sequence[Record]) -> list[tuple[Rec
 
 
 def _guidelines(folder: Path) -> list[str]:
-    """What a row has learned, and what that took."""
+    """What a row has learned, and what that took; nothing where it has another row's store."""
+    if not (folder / "learn").is_dir():
+        return []
     spent = _lines(folder / "learn" / "other_usage.jsonl")
     tokens = sum((one.get("prompt_tokens") or 0) + (one.get("completion_tokens") or 0) for one in spent)
     if not (folder / STORE).exists():

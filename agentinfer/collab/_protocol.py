@@ -105,7 +105,10 @@ class CheckedText(_Checked):
 
 @dataclass(frozen=True, slots=True)
 class CheckedJson(_Checked):
-    """The JSON protocol: one more field, between the thought and the action."""
+    """The JSON protocol: one more field, behind the action.
+
+    The answer has none. Before the action, it would take the choice: a model that begins to judge can no longer answer.
+    """
 
     def preamble(self, tools: ToolSet, output: Output[Any] | None) -> str:
         """The protocol's own, and what the field is."""
@@ -113,7 +116,7 @@ class CheckedJson(_Checked):
         if not tools:
             return inner
         form = '{"reason": "10 to 20 words", "value": "TRUE or FALSE"}' if self.reasons else '"TRUE or FALSE"'
-        how = f'Every action but the last has one more field, before "action": "{FIELD}": {form}'
+        how = f'Every action but the last has one more field, before "input": "{FIELD}": {form}'
         return f"{inner}\n\n{how}\n{_MEANING}"
 
     def wishes(self, tools: ToolSet, output: Output[Any] | None, choice: ToolChoice) -> Wishes:
@@ -144,7 +147,7 @@ class CheckedJson(_Checked):
         return self.inner.read(raw, tools, output, choice)
 
     def _with_field(self, variant: dict[str, Any], tools: ToolSet) -> dict[str, Any]:
-        """The schema of one action, with the field before the action; the answer needs none."""
+        """The schema of one action, with the field before its input; the answer needs none."""
         properties = variant.get("properties", {})
         if properties.get("action", {}).get("const") not in tools:
             return variant
@@ -159,8 +162,8 @@ class CheckedJson(_Checked):
             }
         return {
             **variant,
-            "properties": _before_action(properties, field),
-            "required": list(_before_action(dict.fromkeys(variant["required"]), None)),
+            "properties": _before_input(properties, field),
+            "required": list(_before_input(dict.fromkeys(variant["required"]), None)),
         }
 
     def _told(self, line: str, message: Message) -> str:
@@ -168,16 +171,16 @@ class CheckedJson(_Checked):
         value = "TRUE" if judgement.verdict == "yes" else "FALSE"
         field = {"reason": judgement.reason, "value": value} if self.reasons else value
         try:
-            return json.dumps(_before_action(json.loads(line), field), ensure_ascii=False)
+            return json.dumps(_before_input(json.loads(line), field), ensure_ascii=False)
         except (ValueError, AttributeError):  # arguments that are no JSON stay as they are
             return line
 
 
-def _before_action(fields: dict[str, Any], value: Any) -> dict[str, Any]:
-    """Fields with the check's before the action."""
+def _before_input(fields: dict[str, Any], value: Any) -> dict[str, Any]:
+    """Fields with the check's before the input."""
     placed: dict[str, Any] = {}
     for name, old in fields.items():
-        if name == "action":
+        if name == "input":
             placed[FIELD] = value
         placed[name] = old
     return placed

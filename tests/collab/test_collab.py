@@ -229,7 +229,7 @@ async def test_json_models_judge_in_a_field_of_their_replies() -> None:
     assert who(result) == ["large", "large", "small", "large", "small"]
     schema = big.requests[0]["response_format"]["json_schema"]["schema"]
     tool, *_, answer = schema["anyOf"]
-    assert list(tool["properties"]) == ["thought", "progress", "action", "input"] == tool["required"]
+    assert list(tool["properties"]) == ["thought", "action", "progress", "input"] == tool["required"]
     assert "progress" not in answer["properties"]
     assert little.requests[-1]["messages"][2]["content"] == step("look_up", {"query": "fact 0"}, "TRUE")
 

@@ -219,7 +219,7 @@ async def test_calibration_of_kept_trajectories(tmp_path: Path, capsys: pytest.C
 
 def test_rows_of_a_comparison(folders: tuple[Path, Path, Path]) -> None:
     one, other, both = folders
-    speeds, rows = rows_of(one, other, [both])
+    speeds, _, rows = rows_of(one, other, [both])
     assert speeds == Speeds(large=2.0, small=1.0)
     alone, tiny, pair = rows
     assert (alone.share, alone.ceiling, alone.speed_up) == (1.0, 1.0, (1.0, 1.0, 1.0))
@@ -246,5 +246,5 @@ def test_an_interval_that_is_too_wide_is_inconclusive(tmp_path: Path) -> None:
     other = [
         record(n, solved=chance.random() < 0.5, steps=1, seconds=1, models={"s": 1}, hard=False) for n in range(12)
     ]
-    _, rows = rows_of(folder(tmp_path / "a", one, "b"), folder(tmp_path / "b", other, "s"), [])
+    *_, rows = rows_of(folder(tmp_path / "a", one, "b"), folder(tmp_path / "b", other, "s"), [])
     assert rows[1].verdict == "inconclusive"

@@ -66,7 +66,7 @@ def test_a_verdict_in_the_form_of_another_protocol() -> None:
     calls = (ToolCall(id="a", name="look_up", arguments='{"query": "x"}'),)
     native = model("native").protocol.read(RawReply(text=block(False, "why"), tool_calls=calls), TOOLS, None, "auto")
     told = json.loads(model("json").protocol.wire(native.message)["content"])
-    assert list(told) == ["thought", "progress", "action", "input"]
+    assert list(told) == ["thought", "action", "progress", "input"]
     assert told["progress"] == {"reason": "why", "value": "FALSE"}
     short = json.loads(model("json", reasons=False).protocol.wire(native.message)["content"])
     assert short["progress"] == "FALSE"

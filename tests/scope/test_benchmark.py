@@ -26,7 +26,7 @@ def main(monkeypatch: pytest.MonkeyPatch) -> Main:
 
 @pytest.fixture
 def words(tmp_path: Path) -> list[str]:
-    """A command with four rows, one of which cannot be."""
+    """A command with five rows, one of which cannot be."""
     films = [Document(f"f{n}", f"Film {n}", f"Film {n} was made by Maker {n}.") for n in range(12)]
     build(films, tmp_path / "films.db")
     lines = [{"id": f"q{n}", "question": f"Who made film {n}?", "answers": [f"Maker {n}"]} for n in range(12)]
@@ -35,7 +35,8 @@ def words(tmp_path: Path) -> list[str]:
     rows = {
         "none": "",
         "playbook": '[plugins."agentinfer.scope:Playbook"]\n',
-        "end": '[plugins.scope]\nplacement = "end"\ntexts = false\nshare = 100.0\nbest_of = 1\n',
+        "system": "[plugins.scope]\ntexts = false\nshare = 100.0\nbest_of = 1\n",
+        "end": '[plugins.scope]\nplacement = "end"\n',
         "broken": "[plugins.scope]\nplacement = 7\n",
     }
     for name, plugins in rows.items():
@@ -74,9 +75,10 @@ def test_rows_learn_then_are_judged(
     out, err = capsys.readouterr()
     assert err.startswith("broken: ")
     learning, judged = out[out.index("## Learning part (told: f1)") :].split("## Judged part, guidelines frozen\n")
-    assert "|  | none | playbook | end |" in learning
+    assert "|  | none | playbook | system |" in learning
+    assert "|  | none | playbook | system | end |" in judged
     solved = next(line for line in judged.splitlines() if line.startswith("| solved"))
-    assert solved.count("100.0% [100.0%, 100.0%]; +100.0 [+100.0, +100.0]") == 2
+    assert solved.count("100.0% [100.0%, 100.0%]; +100.0 [+100.0, +100.0]") == 3
     assert "1 tried; now 1 kept, 0 trial" in judged
     assert "1 tried; now 0 kept, 1 trial" in judged
     assert "- trial, with 1.00 in " in judged
@@ -84,12 +86,12 @@ def test_rows_learn_then_are_judged(
     lessons = next(line for line in judged.splitlines() if line.startswith("  lessons: "))
     assert "1 strategic" in lessons
 
-    asked = {part: load_records(tmp_path / "out" / "end" / part) for part in ("learn", "judge")}
+    asked = {part: load_records(tmp_path / "out" / "system" / part) for part in ("learn", "judge")}
     questions = ordered(load_questions(tmp_path / "questions.jsonl"), 0)
     for part, split in (("learn", "develop"), ("judge", "report")):
         assert [record.id for record in asked[part]] == [q.id for q in questions if split_of(q.id) == split]
-    assert load_settings(tmp_path / "out" / "end" / "learn")["settings"]["feedback"] == "f1"
-    assert "feedback" not in load_settings(tmp_path / "out" / "end" / "judge")["settings"]
+    assert load_settings(tmp_path / "out" / "system" / "learn")["settings"]["feedback"] == "f1"
+    assert "feedback" not in load_settings(tmp_path / "out" / "system" / "judge")["settings"]
 
     before = len(endpoint.requests)
     assert main(words) == 1
@@ -121,10 +123,19 @@ def test_a_row_that_is_cut_short_or_refused_leaves_its_folder(
         assert main(words[:-1]) == 1
     out, err = capsys.readouterr()
     assert err.count("who are you?") == 3
+    assert "end: the row system failed" in err
     assert "## Guidelines" in out
     with mock_endpoint(handler=answers):
         assert main([*words[:-1], "--minutes", "0"]) == 0
         assert "cut short after 0 s" in capsys.readouterr().out
+
+
+def test_a_row_that_does_not_learn_needs_the_one_that_does(
+    main: Main, words: list[str], endpoint: MockedEndpoint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*words[: words.index("--rows")], "--rows", "end"]) == 1
+    assert "end: it is judged with what the row system has learned" in capsys.readouterr().err
+    assert not endpoint.requests
 
 
 def test_what_is_learned_from_is_not_judged_by(
