@@ -192,6 +192,8 @@ async def test_what_does_not_load_says_so(fakes: Fakes, tmp_path: Path, monkeypa
         local_model(tmp_path / "missing.gguf")
     with pytest.raises(UserError, match="at least 1"):
         local_model(gguf(tmp_path), context=0)
+    with pytest.raises(UserError, match="for CPUs"):
+        local_model(gguf(tmp_path), exact=True, gpu_layers=1)
 
 
 async def test_one_answer_at_once(fakes: Fakes, tmp_path: Path) -> None:

@@ -135,6 +135,25 @@ def test_drafts_do_not_change_the_text(llama: Llama, held: bool) -> None:
 
 @pytest.mark.model
 @pytest.mark.timeout(900)
+def test_drafts_can_be_verified_to_the_bit() -> None:
+    llama = Llama(LocalServer(SMALL).path, context=1024, threads=2, exact=True)
+    tokens = llama.tokenize("The ferry to the islands leaves at nine, and at half past four. " * 60)[:707]
+    for start in range(0, 700, 100):
+        llama.decode(tokens[start : start + 100], start)
+    llama.wait()
+    single = []
+    for at in range(700, 707):
+        llama.decode(tokens[at : at + 1], at, logits=1)
+        single.append(llama.logits(0).copy())
+    for size in (2, 7):
+        llama.forget(700)
+        llama.decode(tokens[700 : 700 + size], 700, logits=size)
+        assert all((llama.logits(at) == single[at]).all() for at in range(size))
+    llama.close()
+
+
+@pytest.mark.model
+@pytest.mark.timeout(900)
 async def test_an_agent_on_the_engine() -> None:
     async with local_model(SMALL, context=2048, costs=ALWAYS, threads=2) as model:
         agent = Agent(model)

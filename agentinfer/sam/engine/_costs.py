@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -74,12 +74,12 @@ def _some(llama: Llama, start: int, count: int) -> list[int]:
     return [1000 + at % 997 if llama.size > 2000 else at % llama.size for at in range(start, start + count)]
 
 
-def kept_costs(llama: Llama, path: Path, *, threads: int | None, gpu_layers: int) -> list[CostTable]:
+def kept_costs(llama: Llama, path: Path, *, about: Mapping[str, object]) -> list[CostTable]:
     """The tables of a model with these settings: read where they were measured before, else measured and kept.
 
     Where they cannot be kept they are measured again the next time.
     """
-    kept = costs_path(path, threads=threads, gpu_layers=gpu_layers)
+    kept = costs_path(path, about)
     try:
         return read_costs(kept)
     except UserError:  # none, or none that can be read
@@ -89,10 +89,10 @@ def kept_costs(llama: Llama, path: Path, *, threads: int | None, gpu_layers: int
     return tables
 
 
-def costs_path(path: Path, *, threads: int | None, gpu_layers: int) -> Path:
-    """Where the tables of a model file are kept."""
-    about = [path.name, path.stat().st_size, threads, gpu_layers, os.cpu_count()]
-    digest = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
+def costs_path(path: Path, about: Mapping[str, object]) -> Path:
+    """Where the tables of a model file are kept, for how it is loaded."""
+    key = [path.name, path.stat().st_size, dict(about), os.cpu_count()]
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
     return models_directory().parent / "costs" / f"{path.stem}-{digest}.json"
 
 

@@ -77,6 +77,9 @@ class Llama:
         threads: Threads to compute with; llama.cpp's default for `None`.
         gpu_layers: Layers computed on a GPU, where llama.cpp was built for one.
         batch: Tokens of one pass of a prompt.
+        exact: Whether a pass over up to seven tokens gives the very logits that single passes give, on a CPU. Above 512
+            tokens of context llama.cpp rounds otherwise unless the values of its KV cache are of a type for which it
+            has but one way to compute attention: Q8_0. A prompt is then read more slowly the longer the context is.
 
     Raises:
         LocalModelError: The file is no GGUF file, is damaged, or memory is short.
@@ -84,7 +87,14 @@ class Llama:
     """
 
     def __init__(
-        self, path: Path, *, context: int, threads: int | None = None, gpu_layers: int = 0, batch: int = 128
+        self,
+        path: Path,
+        *,
+        context: int,
+        threads: int | None = None,
+        gpu_layers: int = 0,
+        batch: int = 128,
+        exact: bool = False,
     ) -> None:
         lib = self.lib = native()
         self.numpy: Any = importlib.import_module("numpy")
@@ -104,6 +114,8 @@ class Llama:
         params = lib.llama_context_default_params()
         params.n_ctx, params.n_batch, params.n_ubatch = context, max(batch, MAX_PASS), max(batch, MAX_PASS)
         params.n_seq_max, params.n_outputs_max = 1, MAX_PASS
+        if exact:
+            params.type_v, params.flash_attn_type = lib.GGML_TYPE_Q8_0, lib.LLAMA_FLASH_ATTN_TYPE_ENABLED
         if threads is not None:
             params.n_threads = params.n_threads_batch = threads
         self._context = lib.llama_init_from_model(self._model, params)

@@ -35,6 +35,7 @@ class Settings:
     context: int
     threads: int | None
     gpu_layers: int
+    exact: bool
     drafting: bool
     index: DraftIndex
     tables: Sequence[CostTable] | None
@@ -80,13 +81,14 @@ class _Worker:
             threads=settings.threads,
             gpu_layers=settings.gpu_layers,
             batch=512 if settings.gpu_layers else 128,  # a caller who leaves waits for one at most
+            exact=settings.exact,
         )
         try:
             self._template = ChatTemplate(self._llama)
             tables = settings.tables if drafting else ()
             if tables is None and self._llama.rewinds:
-                threads, layers = settings.threads, settings.gpu_layers
-                tables = kept_costs(self._llama, settings.path, threads=threads, gpu_layers=layers)
+                about = {name: getattr(settings, name) for name in ("threads", "gpu_layers", "exact")}
+                tables = kept_costs(self._llama, settings.path, about=about)
             self._engine = Engine(self._llama, tables=tables or (), most=ON_GPU if settings.gpu_layers else MOST)
         except BaseException:
             self._llama.close()
