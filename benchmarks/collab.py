@@ -52,6 +52,8 @@ class Row:
     difference: tuple[float, float, float]
     """Of accuracy, to the large model's."""
     f1: float | None
+    f1_difference: tuple[float, float, float] | None
+    """Of F1, to the large model's, where both have one."""
     measured: float
     """Seconds a question, by the clock."""
     seconds: float
@@ -68,6 +70,8 @@ class Row:
     def verdict(self) -> str:
         """Whether it loses no more accuracy than aimed at."""
         _, low, high = self.difference
+        if low == high:  # no question tells them apart, so resampling knows no spread: the rule of three does
+            low, high = low - 3 / self.questions, high + 3 / self.questions
         if low >= -AIM:
             return "within"
         return "below" if high < -AIM else "inconclusive"
@@ -99,7 +103,8 @@ def rows_of(
         assert steps is not None
         f1 = figures.get("grade:f1")
         share = share_of(run.records, name, lambda spent: spent.calls)
-        change = compared.duels[place - 1].differences["solved"] if place else None
+        differences = compared.duels[place - 1].differences if place else {}
+        change, f1_change = differences.get("solved"), differences.get("grade:f1")
         pairs = [(before, seconds[asked]) for asked, before in taken[0].items() if asked in seconds]
         gain = interval_of(pairs, seed=seed, resamples=RESAMPLES)  # the ratio of two sums over the same questions
         assert gain is not None
@@ -110,6 +115,7 @@ def rows_of(
                 solved=(solved.estimate, solved.low, solved.high),
                 difference=_bounds(change.interval) if change else (0.0, 0.0, 0.0),
                 f1=None if f1 is None else f1.estimate,
+                f1_difference=_bounds(f1_change.interval) if f1_change else None,
                 measured=measured.estimate,
                 seconds=math.fsum(seconds.values()) / len(seconds),
                 speed_up=_bounds(gain),
@@ -124,8 +130,8 @@ def rows_of(
 
 def render(speeds: Speeds, paces: Mapping[str, Pace], rows: Sequence[Row]) -> str:
     """The table."""
-    head = ["", "questions", "solved", "difference to large", f"within {AIM:.0%}?", "F1", "measured", "seconds"]
-    head += ["speed-up", "large: calls", "tokens", "steps", "ceiling", "of ceiling"]
+    head = ["", "questions", "solved", "difference to large", f"within {AIM:.0%}?", "F1", "difference"]
+    head += ["measured", "seconds", "speed-up", "large: calls", "tokens", "steps", "ceiling", "of ceiling"]
     table = [head]
     for number, row in enumerate(rows):
         _, least, most = row.solved
@@ -139,6 +145,7 @@ def render(speeds: Speeds, paces: Mapping[str, Pace], rows: Sequence[Row]) -> st
                 f"{row.difference[0]:+.1%} [{low:+.1%}, {high:+.1%}]" if number else "-",
                 row.verdict if number else "-",
                 "-" if row.f1 is None else f"{row.f1:.3f}",
+                "-" if row.f1_difference is None else "{:+.3f} [{:+.3f}, {:+.3f}]".format(*row.f1_difference),
                 f"{row.measured:.2f}",
                 f"{row.seconds:.2f}",
                 f"{row.speed_up[0]:.2f} [{slow:.2f}, {fast:.2f}]" if number else "1",

@@ -15,6 +15,7 @@ from agentinfer.evals import ModelShare, Question, Record, Waste, evaluate, load
 from agentinfer.testing import ScriptedModel, say
 from benchmarks.collab import Speeds, rows_of
 from benchmarks.collab import main as benchmark
+from benchmarks.even_pace import Pace, paces_of, seconds_at
 from collab._pair import collab, large, look, look_up, small, troubles
 
 EASY = "When was the town of X{n} founded?"
@@ -238,6 +239,32 @@ def test_the_table(folders: tuple[Path, Path, Path], capsys: pytest.CaptureFixtu
     assert "a call takes 2.00 s (large), 1.00 s (small)" in out
     assert "1.33 [1.33, 1.33]" in out
     assert benchmark(["--large", str(one), "--small", "nowhere"]) == 2
+
+
+def test_few_questions_that_tell_nothing_apart_are_inconclusive(tmp_path: Path) -> None:
+    for count, verdict in ((29, "inconclusive"), (30, "within")):
+        one, other = (
+            [record(n, solved=n % 2 == 0, steps=1, seconds=1, models={name: 1}, hard=False) for n in range(count)]
+            for name in "bs"
+        )
+        *_, rows = rows_of(folder(tmp_path / f"a{count}", one, "b"), folder(tmp_path / f"b{count}", other, "s"), [])
+        assert (rows[1].difference, rows[1].verdict) == ((0.0, 0.0, 0.0), verdict)
+
+
+def spoken(model: str, seconds: float, *, first: float, read: int, cached: int, written: int) -> dict[str, Any]:
+    usage = {"prompt_tokens": read + cached, "cached_tokens": cached, "completion_tokens": written}
+    event = {"kind": "ModelCallFinished", "model": model, "seconds": seconds, "first_token_seconds": first}
+    return {"events": [{**event, "usage": usage}], "record": {"id": model, "seconds": seconds + 1}}
+
+
+def test_a_model_has_one_pace_over_all_runs() -> None:
+    quiet = spoken("m", 3.0, first=1.0, read=100, cached=900, written=20)
+    busy = spoken("m", 9.0, first=5.0, read=200, cached=0, written=20)
+    other = spoken("n", 1.0, first=1.0, read=10, cached=0, written=0)
+    paces = paces_of([quiet, busy, other])
+    assert paces == {"m": Pace(read=6 / 300, write=6 / 40), "n": Pace(read=0.1, write=0.0)}
+    assert seconds_at(quiet, paces) == pytest.approx(1 + 2 + 3)
+    assert seconds_at(busy, paces) == pytest.approx(1 + 4 + 3)
 
 
 def test_an_interval_that_is_too_wide_is_inconclusive(tmp_path: Path) -> None:
