@@ -312,9 +312,13 @@ def found_path(arguments: argparse.Namespace) -> Path:
 
 
 def load(arguments: argparse.Namespace, context: int) -> Llama:
-    batch = 512 if arguments.gpu_layers else 128
     return Llama(
-        found_path(arguments), context=context, threads=arguments.threads, gpu_layers=arguments.gpu_layers, batch=batch
+        found_path(arguments),
+        context=context,
+        threads=arguments.threads,
+        gpu_layers=arguments.gpu_layers,
+        batch=512 if arguments.gpu_layers else 128,
+        exact=arguments.exact,
     )
 
 
@@ -329,6 +333,7 @@ def main() -> int:
     parser.add_argument("--context", type=int, default=8192)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--gpu-layers", type=int, default=0)
+    parser.add_argument("--exact", action="store_true", help="on a CPU: the same texts with drafts and without")
     parser.add_argument("--seconds", type=float, default=1e9, help="begin no call after this long")
     parser.add_argument("--peer", action="append", default=[], choices=["xllamacpp"])
     parser.add_argument("--resamples", type=int, default=2000)
