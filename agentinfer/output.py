@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
-from agentinfer._json import load_json
+from agentinfer._json import load_json, without_titles
 from agentinfer.errors import UserError
 
 __all__ = ["Output"]
@@ -29,7 +29,7 @@ class Output(Generic[T]):
         self.name: str = getattr(type_, "__name__", "Answer")
         try:
             self._adapter: TypeAdapter[T] = TypeAdapter(type_)
-            self.schema: dict[str, Any] = self._adapter.json_schema()
+            self.schema: dict[str, Any] = without_titles(self._adapter.json_schema())
         except (PydanticSchemaGenerationError, PydanticUserError, TypeError) as error:
             raise UserError(f"output_type {type_!r} has no JSON schema: {str(error).splitlines()[0]}") from None
 

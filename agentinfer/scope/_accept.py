@@ -8,6 +8,7 @@ from agentinfer.errors import UserError
 from agentinfer.scope._guideline import MAX_CHARS, Guideline, Source, Status, key_of, problem_of, similarity
 from agentinfer.scope._reach import Task, binding_of, emptiness_of
 from agentinfer.scope._reading import Classification, Draft
+from agentinfer.scope._words import EXAMPLES
 
 __all__ = ["AcceptPolicy", "Decision", "decide", "find_same", "flaw_of"]
 
@@ -116,6 +117,8 @@ def decide(
 
 def flaw_of(text: str, task: Task, policy: AcceptPolicy) -> str | None:
     """Why a text is no guideline for anything; nothing where it is one."""
+    if any(similarity(text, example) >= policy.same for example in EXAMPLES):
+        return "an example that its author was shown"
     return problem_of(text, max_chars=policy.max_chars) or emptiness_of(text, task.instructions)
 
 

@@ -12,7 +12,7 @@ from typing import Any, get_type_hints, overload
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
-from agentinfer._json import load_json
+from agentinfer._json import load_json, without_titles
 from agentinfer.errors import ToolError, UserError
 from agentinfer.tools._docstring import parse_docstring
 from agentinfer.transcript import Trust
@@ -159,7 +159,7 @@ def tool(
             raise UserError(f"{tool_name!r} is no tool name: use letters, digits, '_' and '-', at most 64; give name=")
         target = function if inspect.isroutine(function) else type(function).__call__
         model, summary, context_parameter = _describe(function, target, tool_name)
-        schema = _without_titles(model.model_json_schema(by_alias=True))
+        schema = without_titles(model.model_json_schema(by_alias=True))
         schema.setdefault("properties", {})
         return Tool(
             name=tool_name,
@@ -225,19 +225,6 @@ def _describe(
         return create_model(name, __config__=ConfigDict(extra="forbid"), **fields), summary, context_parameter
     except (PydanticSchemaGenerationError, PydanticUserError) as error:
         raise UserError(f"Tool {name}: {str(error).splitlines()[0]}") from None
-
-
-def _without_titles(schema: Any) -> Any:
-    """The schema without the titles pydantic makes up: they cost tokens and say nothing."""
-    if isinstance(schema, list):
-        return [_without_titles(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    return {
-        key: _without_titles(value) if key != "properties" else {n: _without_titles(p) for n, p in value.items()}
-        for key, value in schema.items()
-        if key != "title"
-    }
 
 
 class ToolSet(Mapping[str, Tool]):
