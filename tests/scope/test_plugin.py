@@ -604,7 +604,7 @@ async def test_an_answer_that_was_judged_wrong_is_learned_from_and_a_right_one_i
     for score, learned in [(0.2, [LESSON]), (1.0, [])]:
         teacher = writer()
         scope = scope_with(teacher, evidence="feedback")
-        with ScriptedModel(call("look", at="a"), say("done")) as model:
+        with ScriptedModel(call("look", at="a"), say("Quito")) as model:
             async with Agent(model, tools=[look], plugins=[scope]) as agent:
                 result = await agent.run("q")
                 await scope.background.drain()
@@ -614,7 +614,7 @@ async def test_an_answer_that_was_judged_wrong_is_learned_from_and_a_right_one_i
         assert list(await kept(scope)) == learned
         told = [body for body in teacher.requests if body["messages"][0]["content"].startswith("You improve")]
         assert len(told) == len(learned)  # once per run
-        assert all("gave a wrong answer" in contents(body)[1] and "done" not in contents(body)[1] for body in told)
+        assert all("gave a wrong answer" in contents(body)[1] and "Quito" not in contents(body)[1] for body in told)
 
 
 async def test_nothing_is_learned_from_feedback_where_learning_is_off() -> None:
