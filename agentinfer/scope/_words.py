@@ -30,9 +30,8 @@ __all__ = [
 _HEADING = "# Guidelines from earlier tasks"
 
 EXAMPLES = (
-    "When a file is not where it was expected, list its folder before trying another name.",
-    "When a test fails after a change, read its whole message before changing anything else.",
-    "When a booking cannot be made, ask whether another day would do instead of giving up.",
+    "When a compiler reports several errors, mend the first one and compile again before looking at the others.",
+    "When an appointment clashes with another one, offer the next free hour.",
 )
 """Guidelines that show the form. They are of no use to an agent that searches, so that a copy of one is found out."""
 
