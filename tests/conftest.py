@@ -1,5 +1,6 @@
 """What every test runs under."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,10 @@ from agentinfer.run import Run
 # The prefix check below is a fixture of every test, also of those that hypothesis runs many times over.
 settings.register_profile("agentinfer", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 settings.load_profile("agentinfer")
+
+# A shell has what it starts in the background ignore Ctrl-C, and whatever that starts in turn: tests send it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
