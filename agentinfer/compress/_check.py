@@ -84,7 +84,7 @@ def unsupported(claim: str, source: Facts, context: Facts | None = None) -> list
         source: What it should say no more than.
         context: What else may be named without being in the source: what the task is about.
     """
-    claim = unicodedata.normalize("NFKC", claim)
+    claim = _composed(claim)
     missing = [quote for quote in _quotes(claim) if _fold(quote) not in source.folded]
     rest = claim
     for pattern in _DATES:
@@ -113,6 +113,11 @@ def strike(text: str, source: Facts, context: Facts | None = None) -> tuple[str,
 def sentences(text: str) -> list[str]:
     """The sentences of a text. It goes on behind an initial or an abbreviation such as `Dr.`."""
     return [piece.strip() for piece in _SENTENCE.split(text) if piece and piece.strip()]
+
+
+def _composed(text: str) -> str:
+    """Letters with their accents, without marks that no letter has taken up: those would part words."""
+    return "".join(letter for letter in unicodedata.normalize("NFKC", text) if not unicodedata.combining(letter))
 
 
 def _fold(text: str) -> str:

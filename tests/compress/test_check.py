@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from agentinfer.compress._check import Facts, sentences, strike, unsupported
@@ -90,6 +90,7 @@ def test_sentences_do_not_end_at_abbreviations() -> None:
 words = st.text(st.characters(categories=["Lu", "Ll", "Nd", "Po", "Pd", "Zs", "Lo", "Mn"]), min_size=1, max_size=40)
 
 
+@example("0", "A\ufe20A", "0")
 @given(words, words, words)
 def test_a_whole_source_supports_itself(before: str, claim: str, after: str) -> None:
     assert unsupported(claim, Facts(f"{before}\n{claim}\n{after}")) == []
