@@ -99,8 +99,8 @@ class Row:
             if not (folder / STORE).is_file():
                 raise UserError(f"it is judged with what the row {folder.name} has learned; ask that one, too")
             self._folder.mkdir(parents=True, exist_ok=True)
-            stores = (sqlite3.connect(row / STORE) for row in (folder, self._folder))
-            with closing(next(stores)) as learned, closing(next(stores)) as own:
+            learned, own = sqlite3.connect(folder / STORE), sqlite3.connect(self._folder / STORE)
+            with closing(learned), closing(own):
                 learned.backup(own)
 
     @property
@@ -190,14 +190,15 @@ async def run(arguments: argparse.Namespace) -> list[str]:
         rows = {row: Row(config, arguments.out / row, model, corpus, arguments) for row, config in configs.items()}
         seconds = 60 * arguments.minutes * arguments.learning
         failed = await _failures({row: rows[row].learn(learned, seconds) for row in rows if row not in LEARNED_BY})
-        for row, learner in LEARNED_BY.items():
+        for row in [row for row in rows if row in LEARNED_BY]:
+            learner = LEARNED_BY[row]
             if learner in failed:
                 failed[row] = f"the row {learner} failed"
-            elif row in rows:
-                try:
-                    rows[row].learn_from(arguments.out / learner)
-                except (UserError, sqlite3.Error) as error:
-                    failed[row] = str(error)
+                continue
+            try:
+                rows[row].learn_from(arguments.out / learner)
+            except (UserError, sqlite3.Error) as error:
+                failed[row] = str(error)
         seconds = ends - time.monotonic()
         failed |= await _failures({row: rows[row].judge(judged, seconds) for row in rows if row not in failed})
     return [*problems, *(f"{row}: {problem}" for row, problem in failed.items())]

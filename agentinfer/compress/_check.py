@@ -84,7 +84,8 @@ def unsupported(claim: str, source: Facts, context: Facts | None = None) -> list
         source: What it should say no more than.
         context: What else may be named without being in the source: what the task is about.
     """
-    claim = _composed(claim)
+    # Letters keep their accents; marks that no letter has taken up would part words.
+    claim = _unmarked(unicodedata.normalize("NFKC", claim))
     missing = [quote for quote in _quotes(claim) if _fold(quote) not in source.folded]
     rest = claim
     for pattern in _DATES:
@@ -115,14 +116,12 @@ def sentences(text: str) -> list[str]:
     return [piece.strip() for piece in _SENTENCE.split(text) if piece and piece.strip()]
 
 
-def _composed(text: str) -> str:
-    """Letters with their accents, without marks that no letter has taken up: those would part words."""
-    return "".join(letter for letter in unicodedata.normalize("NFKC", text) if not unicodedata.combining(letter))
+def _unmarked(text: str) -> str:
+    return "".join(letter for letter in text if not unicodedata.combining(letter))
 
 
 def _fold(text: str) -> str:
-    decomposed = unicodedata.normalize("NFKD", text).casefold()
-    letters = "".join(letter for letter in decomposed if not unicodedata.combining(letter))
+    letters = _unmarked(unicodedata.normalize("NFKD", text).casefold())
     for one, other in (("’", "'"), ("‘", "'"), ("“", '"'), ("”", '"'), ("–", "-"), ("—", "-"), ("‑", "-")):
         letters = letters.replace(one, other)
     return " ".join(letters.split())

@@ -35,7 +35,7 @@ def words(tmp_path: Path) -> list[str]:
     rows = {
         "none": "",
         "playbook": '[plugins."agentinfer.scope:Playbook"]\n',
-        "system": "[plugins.scope]\ntexts = false\nshare = 100.0\nbest_of = 1\n",
+        "system": "[plugins.scope]\ntexts = false\nshare = 100.0\nbest_of = 1\ntrial = { hold_out = 0 }\n",
         "end": '[plugins.scope]\nplacement = "end"\n',
         "broken": "[plugins.scope]\nplacement = 7\n",
     }
@@ -81,7 +81,7 @@ def test_rows_learn_then_are_judged(
     assert solved.count("100.0% [100.0%, 100.0%]; +100.0 [+100.0, +100.0]") == 3
     assert "1 tried; now 1 kept, 0 trial" in judged
     assert "1 tried; now 0 kept, 1 trial" in judged
-    assert "- trial, with " in judged  # how many runs were without it is drawn
+    assert "- trial, with 1.00 in " in judged
     assert "tokens for learning" in judged
     lessons = next(line for line in judged.splitlines() if line.startswith("  lessons: "))
     assert "1 strategic" in lessons
@@ -136,6 +136,14 @@ def test_a_row_that_does_not_learn_needs_the_one_that_does(
     assert main([*words[: words.index("--rows")], "--rows", "end"]) == 1
     assert "end: it is judged with what the row system has learned" in capsys.readouterr().err
     assert not endpoint.requests
+
+
+def test_a_row_that_was_not_asked_is_not_told_of(
+    main: Main, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with mock_endpoint(handler=lambda body: http(401, "who are you?")):
+        assert main([*words[: words.index("--rows")], "--rows", "system"]) == 1
+    assert "end: " not in capsys.readouterr().err
 
 
 def test_what_is_learned_from_is_not_judged_by(
