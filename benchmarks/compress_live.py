@@ -15,8 +15,8 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from agentinfer.compress import Compress
 from agentinfer.config import Config, ModelConfig, Setup, load_config
 from agentinfer.corpus import Corpus
 from agentinfer.evals import Question, evaluate, load_questions, ordered
-from agentinfer.models import Completion, ModelRequest
+from agentinfer.models import Backend, Completion, Connection, ModelRequest, Timeouts
 from agentinfer.protocol import Reply
 from agentinfer.search import search_agent
 from agentinfer.step import ModelHandler, Plugin
@@ -58,6 +58,41 @@ class SearchEachQuestion:
                 return Completion(reply=reply, finish_reason=None, usage=Usage(), model=request.model.name)
 
         yield First()
+
+
+class InTurns:
+    """A backend whose requests wait for those of others, as where two models share the cores they run on.
+
+    Models that compute at the same time hold each other up there by far more than their share, so that notes come later
+    than they would from a machine of their own.
+
+    Args:
+        backend: The backend.
+        turn: What it shares with the others.
+    """
+
+    def __init__(self, backend: Backend, turn: asyncio.Lock) -> None:
+        self._backend = backend
+        self._turn = turn
+
+    @property
+    def endpoint(self) -> str:
+        """That of the backend."""
+        return self._backend.endpoint
+
+    @asynccontextmanager
+    async def open(self, timeouts: Timeouts) -> AsyncIterator[Connection]:
+        """Open the backend."""
+        turn = self._turn
+
+        class Waiting:
+            async def chunks(self, body: bytes, *, stream: bool) -> AsyncGenerator[Any, None]:
+                async with turn, aclosing(connection.chunks(body, stream=stream)) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
+
+        async with self._backend.open(timeouts) as connection:
+            yield Waiting()
 
 
 class Chain:
@@ -139,6 +174,10 @@ async def measure(config: Config, chains: Sequence[Chain], corpus: Corpus, argum
     """Ask one row all its chains."""
     served = {"model": _served(config.model, arguments), "small": _served(config.small, arguments)}
     setup = config.model_copy(update=served).build()
+    if arguments.in_turns:
+        turn = asyncio.Lock()
+        for model in filter(None, (setup.model, setup.small)):
+            model.backend = InTurns(model.backend, turn)
     about = {name: getattr(arguments, name) for name in ("seed", "chain", "top_k", "context", "reply")} | {
         "plugins": config.plugins,
         "documents": len(corpus),
@@ -198,6 +237,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--rows", nargs="+", default=ROWS, metavar="ROW", help=f"default: {' '.join(ROWS)}; there are {MORE_ROWS}, too")
     add("--chain", type=int, default=10, metavar="N", help="questions of one session (default: %(default)s)")
     add("--concurrency", type=int, default=1, metavar="N", help="sessions at work at once (default: %(default)s)")
+    add("--in-turns", action="store_true", help="one call at a time, of both models, where they share their cores")
     add("--top-k", type=int, default=10, metavar="N", help="passages that a search gives (default: %(default)s)")
     add("--context", type=int, default=32_768, metavar="N", help="tokens of the models' window (default: %(default)s)")
     add("--reply", type=int, default=300, metavar="N", help="tokens of a reply at most (default: %(default)s)")

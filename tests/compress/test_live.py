@@ -1,8 +1,10 @@
 """The live benchmark: questions chained in sessions, rows side by side."""
 
+import asyncio
 import importlib
 import json
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from agentinfer.corpus import Document, build
 from agentinfer.evals import ordered
 from agentinfer.evals._questions import load_questions
+from agentinfer.models import Timeouts
 from agentinfer.testing import MockedEndpoint, call, hang, http, mock_endpoint, say, usage
 
 Main = Callable[[list[str]], int]
@@ -125,3 +128,39 @@ def test_a_row_has_its_share_of_the_time(main: Main, words: list[str], capsys: p
     out, err = capsys.readouterr()
     assert [line.split(":")[0] for line in err.splitlines()] == ["none", "notes"]
     assert "no question was answered" in out
+
+
+async def test_models_that_share_their_cores_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))
+    in_turns = importlib.import_module("benchmarks.compress_live").InTurns
+    happened: list[str] = []
+    go_on = asyncio.Event()
+
+    class Named:
+        def __init__(self, endpoint: str) -> None:
+            self.endpoint = endpoint
+
+        @asynccontextmanager
+        async def open(self, timeouts: Timeouts) -> AsyncIterator["Named"]:
+            yield self
+
+        async def chunks(self, body: bytes, *, stream: bool) -> AsyncGenerator[bytes, None]:
+            happened.append(f"{self.endpoint} begins")
+            yield body
+            await go_on.wait()
+            happened.append(f"{self.endpoint} ends")
+
+    async def call_it(endpoint: str) -> list[bytes]:
+        backend = in_turns(Named(endpoint), turn)
+        assert backend.endpoint == endpoint
+        async with backend.open(Timeouts()) as connection, aclosing(connection.chunks(b"body", stream=True)) as chunks:
+            return [chunk async for chunk in chunks]
+
+    turn = asyncio.Lock()
+    calls = [asyncio.create_task(call_it(endpoint)) for endpoint in ("large", "small")]
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert happened == ["large begins"], "the other one waits"
+    go_on.set()
+    assert await asyncio.gather(*calls) == [[b"body"], [b"body"]]
+    assert happened == ["large begins", "large ends", "small begins", "small ends"]
