@@ -42,6 +42,9 @@ _EXAMPLE_NOTES = """\
 - The Harrow lamp of 1843 is an invention of Edwin Marrow. [1]
 - Ada Linton (1809-1871), a painter, became the wife of Edwin Marrow in 1830. [3]"""
 
+_ASK = "The notes on this material, facts of it alone, one to a line with the number of the source:"
+"""Behind the material, where small models have forgotten what stands before it and write the example's notes again."""
+
 HEADING = "My notes on "
 """What notes begin with."""
 
@@ -77,7 +80,7 @@ class Read:
     struck: tuple[str, ...]
     """Names, numbers, dates and quotes that no source has; the sentences with them are gone."""
     bad_lines: int = 0
-    """Lines that said something else than a source, or nothing that is not in the task."""
+    """Different lines that said something else than a source, or nothing that is not in the task."""
 
     @property
     def good(self) -> bool:
@@ -112,7 +115,7 @@ def _material(sources: Sequence[Source], task: str, thoughts: str, earlier: str,
         parts.append(f"What the agent thought last: {thoughts}")
     if earlier:
         parts.append(f"Notes so far:\n{earlier}")
-    return "\n\n".join([*parts, fence(pieces, nonce), "Notes:"])
+    return "\n\n".join([*parts, fence(pieces, nonce), _ASK])
 
 
 def same_prefix_request(sources: Sequence[Source]) -> str:
@@ -144,7 +147,7 @@ def read_notes(text: str, sources: Sequence[Source], task: str, earlier: Sequenc
     notes: dict[str, Note] = {}
     known = {_key(line) for line in earlier}
     struck: list[str] = []
-    bad_lines = 0
+    bad: set[str] = set()
     for line in text.splitlines():
         claim = " ".join(_BULLET.sub("", line).split())
         named = [int(found) for found in _NUMBERED.findall(claim)]
@@ -160,14 +163,15 @@ def read_notes(text: str, sources: Sequence[Source], task: str, earlier: Sequenc
         number, supported, missing = max(tries, key=lambda one: len(one[1]))  # the first of the best
         struck += missing
         kept = " ".join(said for said in sentences(supported) if _tells(said, words[number], asked))
-        bad_lines += bool(missing) or not kept
+        if missing or not kept:
+            bad.add(_key(claim))
         if kept and _key(kept) not in known:
             notes.setdefault(_key(kept), Note(kept, by_number[number].place))
-    return Read(notes=tuple(notes.values()), struck=tuple(struck), bad_lines=bad_lines)
+    return Read(notes=tuple(notes.values()), struck=tuple(struck), bad_lines=len(bad))
 
 
 def extract(sources: Sequence[Source], wanted: Iterable[str], characters: int) -> list[Note]:
-    """The sentences of the sources that fit best, word for word, in their order.
+    """The sentences of the sources that fit best, word for word, in their order; those that ask are none of them.
 
     Args:
         sources: The material.
@@ -179,6 +183,8 @@ def extract(sources: Sequence[Source], wanted: Iterable[str], characters: int) -
     chosen: dict[str, int] = {}
     for position in sorted(range(len(pieces)), key=lambda at: -fits[at]):
         sentence = pieces[position][1]
+        if sentence.endswith("?"):  # what searches were for stands in their results, and fits best of all
+            continue
         if fits[position] > 0 and sentence not in chosen and len(sentence) <= characters:
             chosen[sentence] = position
             characters -= len(sentence)

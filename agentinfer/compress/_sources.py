@@ -38,17 +38,23 @@ class Source:
 def sources_of(steps: Iterable[Step], chosen: Iterable[str]) -> list[Source]:
     """The material in the chosen results of these steps, one piece for each document, numbered from 1.
 
+    What several results show alike is there once, as the first of them has it.
+
     Args:
         steps: The steps.
         chosen: The ids of the calls whose results are meant.
     """
     wanted = set(chosen)
     found: list[Source] = []
+    seen: set[tuple[str, str]] = set()
     for step in steps:
         for result in step.results:
             if result.tool_call_id in wanted:
-                for name, text in _pieces(result, step.call_of(result)):
-                    found.append(Source(len(found) + 1, name, step.number, text))
+                for piece in _pieces(result, step.call_of(result)):
+                    if piece not in seen:
+                        seen.add(piece)
+                        name, text = piece
+                        found.append(Source(len(found) + 1, name, step.number, text))
     return found
 
 

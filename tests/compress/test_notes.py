@@ -61,6 +61,8 @@ def test_lines_about_the_task_or_about_notes_are_none() -> None:
     assert not read.good, "more bad lines than notes"
     assert read_notes("- It lies on the Niger [2]", [MALI], TASK).good
     assert not read_notes("nothing", [MALI], TASK).good
+    again = "- It lies on the Niger [2]\n" + "- The capital of Mali is Timbuktu [2]\n" * 20
+    assert read_notes(again, [MALI], TASK).good, "a model that goes in circles says one bad thing"
 
 
 def test_notes_are_made_once() -> None:
@@ -107,6 +109,20 @@ def test_sources_are_the_documents_of_a_search() -> None:
         Source(4, "clock", 4, "12:00"),
     ]
     assert [source.name for source in sources_of([step], ["call_3"])] == ["clock"]
+
+
+def test_what_two_searches_show_alike_is_one_source() -> None:
+    calls = [call_of(1), call_of(2)]
+    results = [
+        Message.tool(calls[0], "[w1] Laos"),
+        Message.tool(calls[1], "[w2] Mali\n\n[w1] Laos\n\n[w1] Laos is wide"),
+    ]
+    steps = [Step(at, 0, (call,), (result,)) for at, call, result in zip((4, 5), calls, results, strict=True)]
+    assert sources_of(steps, ["call_1", "call_2"]) == [
+        Source(1, "w1", 4, "Laos"),
+        Source(2, "w2", 5, "Mali"),
+        Source(3, "w1", 5, "Laos is wide"),
+    ]
 
 
 @given(st.text(), st.text(max_size=80))
@@ -165,6 +181,8 @@ def test_sentences_that_fit_are_taken_over_word_for_word() -> None:
         "It lies on the Niger.",
     ]
     assert extract([filler], words_of("capital"), 120) == []
+    asking = Source(4, "w4", 3, "The question is still: Which capital lies on the Niger?")
+    assert extract([asking], words_of("capital Niger"), 120) == []
 
 
 @given(st.lists(st.text(), max_size=4), st.text(), st.integers(0, 500))
