@@ -18,12 +18,12 @@ from agentinfer.scope._trial import TrialPolicy, judge
 from agentinfer.scope._words import (
     CLASSIFY,
     CLASSIFY_FORM,
-    DRAFT,
     DRAFT_FORM,
     RELATE,
     RELATE_FORM,
     SELECT,
     SELECT_FORM,
+    draft_role,
     material,
 )
 
@@ -67,7 +67,7 @@ async def write(
         TimeoutError: It was not done in time.
     """
     seeing, blind = (material(situation, seen, instructions, snapshot.active) for seen in (question, ""))
-    role = DRAFT.format(focus=focus)
+    role = draft_role(focus)
     drafted = max(1, min(best_of, author.affordable(role, seeing, DRAFT_FORM) - 2))  # two: to select and classify
     asked = [author.ask("draft", role, blind if n else seeing, DRAFT_FORM, vary=n > 0) for n in range(drafted)]
     answers = await asyncio.gather(*asked, return_exceptions=True)
