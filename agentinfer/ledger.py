@@ -126,6 +126,19 @@ class Ledger:
             age_seconds=age,
         )
 
+    def hit_share(self, request: ModelRequest) -> float:
+        """The share of a prompt sent one turn ago that the endpoint is expected to have still, 0 to 1.
+
+        Unlike `price` it does not depend on whether this very prompt was sent before: it says what turns to come will
+        pay. 0 where prompts like this one come so seldom that the endpoint forgets them in between.
+        """
+        state, encoded = self._lanes.get(self.lane(request)), request.encoded
+        if state is None:
+            return 1.0
+        first = state.blocks.get(encoded.digest(0)) if encoded.blocks else None
+        forgotten = first is not None and self._clock() - first.last_sent > self.lifetime
+        return 0.0 if forgotten else state.reliability
+
     def sent(self, request: ModelRequest, trunk: str) -> PrefixLoss | None:
         """Note that a request is being sent.
 

@@ -169,6 +169,20 @@ def test_reported_cached_tokens_correct_the_hypothesis(ledger: Ledger) -> None:
     assert trusted.uncached_tokens < 0.1 * trusted.prompt_tokens
 
 
+def test_what_turns_to_come_will_find_does_not_depend_on_this_one(ledger: Ledger, clock: Clock) -> None:
+    m, view, other = model("x"), view_of("hello " * 500), view_of("other " * 500)
+    assert ledger.hit_share(request(view, m)) == 1.0, "nothing is known"
+    ledger.sent(request(view, m), "run")
+    never_sent = request(other, m)
+    assert ledger.price(never_sent).uncached_tokens == ledger.price(never_sent).prompt_tokens
+    assert ledger.hit_share(never_sent) == 1.0
+    price = ledger.price(request(view, m))
+    ledger.answered(request(view, m), reply(prompt_tokens=750, cached_tokens=0, completion_tokens=1), price)
+    assert ledger.hit_share(request(view, m)) == pytest.approx(0.5), "the endpoint had it not"
+    clock.now += 601
+    assert ledger.hit_share(request(view, m)) == 0.0, "it has dropped it"
+
+
 def test_the_time_of_a_prompt_comes_from_the_measured_speed(ledger: Ledger) -> None:
     m, view = model("x"), view_of("hello " * 500)
     price = ledger.price(request(view, m))

@@ -1,8 +1,8 @@
 """The plug-in."""
 
 import weakref
-from collections import OrderedDict, deque
-from collections.abc import AsyncIterator
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
 from typing import Literal
 
@@ -93,8 +93,8 @@ class Compress:
         self.small = small
         self.background = Background("compress", tokens=tokens, cost=cost)
         """Work for sessions, which goes on between two runs of one."""
-        self.lengths: deque[int] = deque(maxlen=KEPT_RUNS)
-        """Turns of the runs that ended."""
+        self.lengths: OrderedDict[Hashable, int] = OrderedDict()
+        """Turns of the latest runs that ended; those of one session are one."""
         self.lag = 2.0
         """Turns from the start of work until it takes effect, a moving average."""
         self.refusing: set[str] = set()
@@ -113,13 +113,27 @@ class Compress:
         try:
             yield compression
         finally:
-            self.lengths.append(compression.turns)
+            self._note_length(run, compression.turns)
             self._leave(run, compression)
 
     def spawn(self, run: Run, work: Work) -> None:
         """Start work beside the loop; for a session it may outlive the run."""
         owner = run if run.session is None else self.background
         owner.spawn(work.prepare(), name="compress")
+
+    def turns_before(self, run: Run) -> int:
+        """How many turns were made before this run: by its session, or before it was resumed."""
+        known = self.lengths.get(_key(run))
+        if known is not None:
+            return known
+        own = run.transcript[run.opening :]
+        return sum(1 for message in own if message.role == "assistant" and not message.stands_for)
+
+    def _note_length(self, run: Run, turns: int) -> None:
+        self.lengths[_key(run)] = turns
+        self.lengths.move_to_end(_key(run))
+        while len(self.lengths) > KEPT_RUNS:
+            self.lengths.popitem(last=False)
 
     def learn_lag(self, turns: int) -> None:
         """Learn from work that took effect after so many turns."""
@@ -156,6 +170,11 @@ class Compress:
         self._waiting[run.tenant, run.session] = work
         while len(self._waiting) > WAITING:
             self._waiting.popitem(last=False)[1].given_up = True
+
+
+def _key(run: Run) -> Hashable:
+    """What runs that go on with each other share."""
+    return run.id if run.session is None else (run.tenant, run.session)
 
 
 async def _restore(run: Run) -> None:

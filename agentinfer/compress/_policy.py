@@ -5,7 +5,7 @@ pays only over enough further turns; and since each cut costs that much, several
 Near the end of the window there is no choice.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
@@ -153,7 +153,7 @@ def _turn(outlook: Outlook, prices: Prices) -> float:
     return outlook.hit_share * prices.hit + (1 - outlook.hit_share) * prices.miss
 
 
-def expected_turns(done: int, left: int | None, lengths: Sequence[int] = ()) -> float:
+def expected_turns(done: int, left: int | None, lengths: Iterable[int] = ()) -> float:
     """Turns that a run is still expected to make.
 
     Args:

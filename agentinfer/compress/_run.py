@@ -42,9 +42,8 @@ class Compression(Middleware):
 
     def __init__(self, plugin: "Compress", run: Run, ask: Ask) -> None:
         self.work: Work | None = None
-        own = run.transcript[run.opening :]
-        self.turns = sum(1 for message in own if message.role == "assistant" and not message.stands_for)
-        """Replies of the agent so far, those of a session's earlier runs included."""
+        self.turns = plugin.turns_before(run)
+        """Steps so far for which a model was asked, those of a session's earlier runs included."""
         self._plugin = plugin
         self._run = run
         self._ask = ask
@@ -63,7 +62,7 @@ class Compression(Middleware):
         """Begin work beside the step, where it pays; put what is ready into effect behind it. Waits for nothing."""
         self._consider(request)
         result = await handler(request)
-        self.turns += 1
+        self.turns += result.usage.calls > 0  # what a plug-in says in the model's place carries no prompt
         self._learn(result)
         self.take(request, ends=result.answer is not None)
         return result
@@ -109,12 +108,10 @@ class Compression(Middleware):
 
     def _outlook(self, sent: ModelRequest, total: int, window: int | None) -> Outlook:
         run, settings = self._run, self._settings
-        price = run.calls.ledger.price(sent)
-        known = self._last_prompt or total
-        share = min((price.prompt_tokens - price.uncached_tokens) / known, 1.0) if known else 0.0
+        share = run.calls.ledger.hit_share(sent)
         turns = settings.turns
         if turns is None:
-            turns = expected_turns(self.turns, None if run.session else self._left(), self._plugin.lengths)
+            turns = expected_turns(self.turns, None if run.session else self._left(), self._plugin.lengths.values())
         return Outlook(
             total=total,
             growth=self._growth,

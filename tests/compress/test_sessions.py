@@ -1,13 +1,16 @@
 """Conversations, tenants, and many runs at once."""
 
 import asyncio
+import itertools
 from typing import Any
 
 from _agent import agent_reply, is_notes, look_up, make_agent, notes_reply, of_kind, small_model
-from _scripted import failures
+from _scripted import Wrap, failures
 
-from agentinfer import Agent, Limits
+from agentinfer import Agent, Completion, Limits, Message, ModelRequest, Run, ToolCall, Usage
 from agentinfer.compress import Compress, Compressed, CompressionStarted, NotesReady, report
+from agentinfer.protocol import Reply
+from agentinfer.step import ModelHandler
 from agentinfer.testing import ScriptedModel, ScriptedReply, call, say, wait_for
 
 SETTINGS: dict[str, Any] = {"start_tokens": 2_000, "turns": 60.0}
@@ -53,6 +56,41 @@ async def test_notes_that_come_between_two_runs_serve_the_next() -> None:
         assert report(last.run).spent_tokens > 0
 
 
+async def test_a_cut_is_not_followed_by_another_at_once() -> None:
+    """The prefix it breaks is read anew once; turns to come find it cached again."""
+    plugin = Compress(small=small_model(), start_tokens=2_000)
+    agent = Agent(chat_model(2), tools=[look_up], plugins=[plugin], limits=Limits(steps=40))
+    cuts: list[int] = []
+    async with agent:
+        for number in range(16):
+            result = await agent.run(f"Question {number}", session="s")
+            await agent.drain()
+            for event in of_kind(result, Compressed):
+                assert event.tokens_after < 0.6 * event.tokens_before, "it was worth its while"
+                cuts.append(number)
+    assert cuts
+    assert all(later - earlier > 1 for earlier, later in itertools.pairwise(cuts))
+
+
+async def test_steps_for_which_no_model_was_asked_are_no_turns() -> None:
+    def in_its_place(run: Run, request: ModelRequest, handler: ModelHandler) -> Any:
+        if run.steps:
+            return handler(request)
+        return made(request)
+
+    async def made(request: ModelRequest) -> Completion:
+        message = Message.assistant("I look.", tool_calls=[ToolCall("first", "look_up", '{"number": 1}')])
+        return Completion(reply=Reply(message=message), finish_reason=None, usage=Usage(), model=request.model.name)
+
+    plugin = Compress(small=small_model())
+    agent = Agent(chat_model(2), tools=[look_up], plugins=[plugin, Wrap(model=in_its_place)], limits=Limits(steps=40))
+    async with agent:
+        for _ in range(3):
+            result = await agent.run("A question", session="s")
+            assert len(result.steps) == 3
+        assert list(plugin.lengths.values()) == [6], "two of the three, and one session is one length"
+
+
 async def test_what_one_tenant_left_is_not_taken_over_by_another() -> None:
     plugin = Compress(small=small_model(), **SETTINGS)
     agent = Agent(chat_model(12), tools=[look_up], plugins=[plugin], limits=Limits(steps=40))
@@ -90,4 +128,4 @@ async def test_many_runs_at_once_on_one_object() -> None:
     assert all(of_kind(result, Compressed) for result in results)
     assert len({id(result.run.tools) for result in results}) == 1, "one tool list, one lane"
     assert all(report(result.run).swaps == len(of_kind(result, Compressed)) for result in results)
-    assert list(plugin.lengths) == [13] * 8
+    assert list(plugin.lengths.values()) == [13] * 8
