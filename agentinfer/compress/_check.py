@@ -95,7 +95,7 @@ def unsupported(claim: str, source: Facts, context: Facts | None = None) -> list
             if not any(_fits(_date(found), other) for other in source.dates)
         ]
         rest = pattern.sub(" ", rest)
-    missing += [number for number in _numbers(_fold(rest)) if number not in source.numbers]
+    missing += [number for number in _claimed(rest) if number not in source.numbers]
     known = source.words if context is None else source.words | context.words
     return missing + [name for name in _names(rest) if not _is_known(name, known)]
 
@@ -141,6 +141,12 @@ def _numbers(text: str) -> list[str]:
     return found
 
 
+def _claimed(text: str) -> list[str]:
+    """The numbers that a text says, those in words included; `one` is mostly none."""
+    said = Facts(text)
+    return [*_numbers(said.folded), *(number for word, number in _COUNTED.items() if word in said.words - {"one"})]
+
+
 def _date(found: re.Match[str]) -> Date:
     said = found.groupdict()
     month, number, day = said.get("month"), said.get("number"), said.get("day")
@@ -161,9 +167,9 @@ def _quotes(text: str) -> list[str]:
 
 
 def _names(claim: str) -> list[str]:
-    """Words with a capital letter; the first word of the claim only where it is no usual beginning."""
+    """Words with a capital letter that are no numbers; the first word only where it is no usual beginning."""
     words = _WORD.findall(claim)
-    named = [word for word in words if any(letter.isupper() for letter in word)]
+    named = [word for word in words if any(letter.isupper() for letter in word) and word.lower() not in _COUNTED]
     if named and named[0] == words[0] and named[0].lower() in _STARTERS:
         named = named[1:]
     return named

@@ -100,11 +100,16 @@ def _join(result: Message, notes: Message) -> Message:
     return dataclasses.replace(result, content=content, stands_for=result.stands_for or notes.stands_for)
 
 
-def steps_of(view: Sequence[Message]) -> list[Step]:
-    """The steps of a view whose calls all have their results."""
+def steps_of(view: Sequence[Message], examples: Sequence[Message] = ()) -> list[Step]:
+    """The steps of a view whose calls all have their results.
+
+    Args:
+        view: What is sent.
+        examples: Messages of the agent's examples, whose steps are none of a run.
+    """
     steps: list[Step] = []
     for position, message in enumerate(view):
-        if message.role != "assistant" or not message.tool_calls:
+        if message.role != "assistant" or not message.tool_calls or message in examples:
             continue
         results = tuple(view[position + 1 : position + 1 + len(message.tool_calls)])
         wanted = sorted(call.id for call in message.tool_calls)

@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 
+from agentinfer._json import load_json
 from agentinfer._threads import run_in_thread
 from agentinfer.compress._events import HitsFiltered
 from agentinfer.compress._hits import RANKING, Ranked, by_numbers, by_words, hits_of, listing, ranking_request
@@ -31,12 +32,14 @@ async def filter_hits(
     tool = run.tools.get(call.name)
     if settings.rank == "off" or not hits or tool is None or tool.render is None:
         return result
+    if result.content != tool.render(result.value):  # somebody has had a hand in it, which rendering anew would undo
+        return result
     ranked = await _rank(run, settings, small, call, hits)
     if not ranked.dropped:
         return result
     dropped = [hits[at] for at in ranked.dropped]
     value = [result.value[at] for at in ranked.kept]
-    content = result.content
+    shown, content = tool.render(value), result.content
     try:
         handle = await run_in_thread(lambda: run.workspace.keep(content.encode(errors="replace")))
     except OSError:
@@ -49,8 +52,7 @@ async def filter_hits(
             dropped=tuple(name for name, _, _ in dropped),
         )
     )
-    shown = f"{tool.render(value)}\n\n{listing(dropped, handle)}"
-    return dataclasses.replace(result, content=shown, value=value)
+    return dataclasses.replace(result, content=f"{shown}\n\n{listing(dropped, handle)}", value=value)
 
 
 async def _rank(
@@ -69,5 +71,7 @@ async def _rank(
                 return ranked
         except (ModelError, TimeoutError):
             pass  # ranked by words then
-    wanted = words_of(f"{run.question} {thoughts} {call.arguments}")
+    given = load_json(call.arguments)
+    asked = [value for value in given.values() if isinstance(value, str)] if isinstance(given, dict) else []
+    wanted = words_of(" ".join([run.question, thoughts, *asked]))
     return by_words(hits, wanted, share=settings.hit_share, least=least)

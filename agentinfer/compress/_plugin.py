@@ -169,7 +169,7 @@ class Compress:
         work.tell = work.told.append
         self._waiting[run.tenant, run.session] = work
         while len(self._waiting) > WAITING:
-            self._waiting.popitem(last=False)[1].given_up = True
+            self._waiting.popitem(last=False)[1].give_up()
 
 
 def _key(run: Run) -> Hashable:

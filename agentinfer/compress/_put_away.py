@@ -56,7 +56,8 @@ async def cut_now(
             stubs[result.tool_call_id or ""] = stub(result, place, handle, noted=noted, clip=clip)
         if not noted or not gone:
             return stubs, None
-        fenced = any(result.content.startswith("<tool-data ") for result in gone)
+        read = [result for step in steps for result in step.results]  # notes are on those that stay, too
+        fenced = any(result.content.startswith("<tool-data ") for result in read)
         lines = extracted(run, steps, settings) if notes is None else notes
         return stubs, render(lines, steps[0].number, steps[-1].number, run.nonce if fenced else "")
 

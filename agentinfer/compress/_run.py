@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from agentinfer.compress._cut import Cut, join_notes, steps_of
+from agentinfer.compress._cut import Cut, Step, is_whole, join_notes, steps_of
 from agentinfer.compress._events import Compressed, CompressionDropped, CompressionStarted
 from agentinfer.compress._filter import filter_hits
 from agentinfer.compress._options import options_of
@@ -81,7 +81,7 @@ class Compression(Middleware):
         total, window = sent.tokens, self._window_of(sent)
         if total < self._look_again or (total < self._settings.start_tokens and (window is None or total < window / 2)):
             return
-        steps = steps_of(self._run.view)
+        steps = self._steps()
         apart = self._plugin.small is not None or request.output is not None
         options = options_of(sent, steps, self._settings, apart=apart)
         outlook = self._outlook(sent, total, window)
@@ -90,7 +90,8 @@ class Compression(Middleware):
             self._look_again = round(total * 1.05)
             return
         chosen = next(steps for option, steps in options if option is decision.option)
-        self._tell_start(decision, total, outlook.turns, sum(len(step.results) for step in chosen))
+        going = sum(is_whole(result, self._settings.least) for step in chosen for result in step.results)
+        self._tell_start(decision, total, outlook.turns, going)
         self.work = Work(
             self._run,
             request,
@@ -123,6 +124,11 @@ class Compression(Middleware):
             # What an endpoint does not keep need not be warmed up.
             prewarm=settings.prewarm and share >= 0.5,
         )
+
+    def _steps(self) -> list[Step]:
+        """The steps in what is sent, those of the agent's examples left out."""
+        run = self._run
+        return steps_of(run.view, [message for message in run.transcript[: run.opening] if message.tool_calls])
 
     def _prices(self, sent: ModelRequest) -> Prices:
         small = self._plugin.small
@@ -269,7 +275,7 @@ class Compression(Middleware):
         if squeeze == 0 and work is not None and work.state == "ready":
             cut, reason = work.cut, work.reason
         if cut is None or cut.apply(run.view) is None:
-            steps = steps_of(run.view)
+            steps = self._steps()
             recent = min(self._settings.recent, len(steps))
             old, late = steps[: len(steps) - recent], steps[len(steps) - recent :]
             cut = await cut_now(run, old, self._settings, clipped=late if squeeze else ())
@@ -283,8 +289,7 @@ class Compression(Middleware):
         if request_of(step, view).tokens >= request_of(step, run.view).tokens:
             return None
         if work is not None:
-            work.given_up = True
-            self.note_spent(work)
+            work.give_up(self.note_spent)
             self.work = None
         self._report.overflows += 1
         own = request.view == run.view

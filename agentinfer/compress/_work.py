@@ -95,7 +95,7 @@ class Work:
         self.told: list[Event] = []
         """What happened between two runs of a session."""
         self.given_up = False
-        """Set where nobody wants it any more: no further call is made."""
+        """Whether nobody wants it any more: no further call is made then."""
         self.request = request
         self._steps = steps
         self._settings = settings
@@ -103,6 +103,7 @@ class Work:
         self._ask = ask
         self._warm = warm
         self._joined = joined
+        self._account: Callable[[Work], None] | None = None
 
     async def prepare(self) -> None:
         """Do the work. What goes wrong is in `error`."""
@@ -128,6 +129,23 @@ class Work:
                     seconds=time.perf_counter() - started,
                 )
             )
+        finally:
+            if self.state == "working":
+                self._fail("cancelled")
+            if self._account is not None:
+                self._account(self)
+
+    def give_up(self, account: "Callable[[Work], None] | None" = None) -> None:
+        """Make no further call.
+
+        Args:
+            account: Told once no call is at work any more.
+        """
+        self.given_up = True
+        if account is not None and self.state != "working":
+            account(self)
+        else:
+            self._account = account
 
     def _fail(self, why: str) -> None:
         self.state, self.error = "failed", why
@@ -228,19 +246,19 @@ class Work:
         request = self.request
         view, tools = self.run.with_pending(view, self.causes)
         sampling = dataclasses.replace(request.sampling or request.model.sampling, max_tokens=1)
+        warm = ModelRequest(
+            model=request.model,
+            view=view,
+            tools=tools,
+            output=request.output,
+            sampling=sampling,
+            purpose="prewarm",
+        )
         try:
-            completion = await self._ask(
-                ModelRequest(
-                    model=request.model,
-                    view=view,
-                    tools=tools,
-                    output=request.output,
-                    sampling=sampling,
-                    purpose="prewarm",
-                )
-            )
+            completion = await self._ask(warm)
         except ModelError:
             return False  # the notes are good all the same
+        self.run.calls.ledger.sent(warm, "prewarm")  # work for a session is on another account
         self.usage += completion.usage
         return True
 

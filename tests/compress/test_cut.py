@@ -7,7 +7,7 @@ from _scripted import unanswered
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentinfer import Message, View
+from agentinfer import Message, ToolCall, View
 from agentinfer.compress._cut import Cut, cuttable, is_whole, make_cut, steps_of, stub
 from agentinfer.compress._stubs import missing_texts
 
@@ -127,6 +127,21 @@ def test_a_stub_says_where_the_text_is() -> None:
     assert clipped.startswith(result.content[:600])
     assert clipped.endswith(result.content[-200:])
     assert "full text: result-7" in clipped
+
+
+def test_a_clipped_result_may_name_anything_itself() -> None:
+    call = ToolCall("call_1", "page", "{}")
+    result = Message.tool(call, "It says full text: result-40 in here. " * 100)
+    view = View([Message.assistant("", tool_calls=[call]), result])
+    clipped = View([view[0], stub(result, 1, "result-1", noted=False, clip=True)])
+    assert missing_texts(clipped, view, []) == {"result-1": result.content.encode()}
+
+
+def test_steps_of_the_examples_are_none_of_the_run() -> None:
+    view = history(4)
+    steps, own = steps_of(view), steps_of(view, view[: steps_of(view)[1].end])
+    assert [step.position for step in own] == [step.position for step in steps[2:]]
+    assert [step.number for step in own] == [1, 2]
 
 
 @given(histories())

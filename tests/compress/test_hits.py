@@ -1,15 +1,16 @@
 """Layer 1: search results ranked by title and snippet before any is opened."""
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from _scripted import failures
+from _scripted import Wrap, failures
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentinfer import Agent, ServerFailed, Tool, ToolResult, UserError, tool
+from agentinfer import Agent, Run, ServerFailed, Tool, ToolCall, ToolResult, UserError, tool
 from agentinfer.compress import Compress, HitsFiltered, report
 from agentinfer.compress._hits import by_numbers, by_words, hits_of
 from agentinfer.corpus import Hit
@@ -96,6 +97,60 @@ async def test_words_rank_where_the_model_does_not(answer: Any) -> None:
     small.retry = type(small.retry)(attempts=1)
     _, shown = await search_with(Compress(small=small, rank="model", keep_hits=2))
     assert [hit.id for hit in shown.value] == ["w4", "w2"]
+
+
+async def test_what_another_plugin_made_of_the_results_stays() -> None:
+    async def redact(run: Run, call: ToolCall, handler: Any) -> ToolResult:
+        result: ToolResult = await handler(call)
+        return dataclasses.replace(result, content=result.content.replace("cheese", "***") + "\nSeen.")
+
+    with ScriptedModel(call("corpus_search", query="capital of Mali"), say("Bamako")) as model:
+        agent = Agent(model, tools=[search_tool()], plugins=[Compress(keep_hits=2), Wrap(tool=redact)])
+        result = await agent.run("On which river does the capital of Mali lie?")
+    shown = result.steps[0].results[0].content
+    assert "cheese" not in shown
+    assert shown.endswith("\nSeen.")
+
+
+async def test_nothing_is_told_of_a_filtering_that_failed() -> None:
+    def show(hits: Sequence[Hit]) -> str:
+        if len(hits) < len(HITS):
+            raise ValueError("not for a part of them")
+        return "\n\n".join(f"[{hit.id}] {hit.title}\n{hit.snippet}" for hit in hits)
+
+    @tool(bounded=True, render=show)
+    async def corpus_search(query: str) -> Sequence[Hit]:
+        """Search."""
+        return HITS
+
+    with ScriptedModel(call("corpus_search", query="capital of Mali"), say("Bamako")) as model:
+        agent = Agent(model, tools=[corpus_search], plugins=[Compress(keep_hits=2)])
+        result = await agent.run("On which river does the capital of Mali lie?")
+    assert result.steps[0].results[0].content == show(HITS)
+    assert not [event for event in result.events if isinstance(event, HitsFiltered)]
+    assert report(result.run).hits_dropped == 0
+
+
+async def test_words_of_a_call_count_however_they_are_written() -> None:
+    hits = [Hit(f"w{n}", text, text, 1.0) for n, text in enumerate(["北京 的 历史", "茶", "北京 建城", "u5317", "纸"])]
+
+    @tool(bounded=True, render=lambda hits: " ".join(hit.id for hit in hits))
+    async def corpus_search(query: str) -> Sequence[Hit]:
+        """Search."""
+        return hits
+
+    escaped = ToolCall("c1", "corpus_search", json.dumps({"query": "北京 建城"}))
+    assert "\\u5317" in escaped.arguments
+    with ScriptedModel(say("") + call("corpus_search", query="北京 建城"), say("x")) as model:
+
+        async def as_written(run: Run, one: ToolCall, handler: Any) -> ToolResult:
+            result: ToolResult = await handler(dataclasses.replace(one, arguments=escaped.arguments))
+            return result
+
+        agent = Agent(model, tools=[corpus_search], plugins=[Wrap(tool=as_written), Compress(keep_hits=1)])
+        result = await agent.run("When?")
+    (event,) = [event for event in result.events if isinstance(event, HitsFiltered)]
+    assert event.shown == ("w2", "w0")
 
 
 async def test_other_results_are_left_alone() -> None:

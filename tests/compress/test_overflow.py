@@ -1,17 +1,29 @@
 """What does not fit is shortened at once, and nothing is lost."""
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
-from _agent import STEPS, agent_model, agent_reply, is_notes, look_up, make_agent, of_kind, record, small_model
+from _agent import (
+    STEPS,
+    agent_model,
+    agent_reply,
+    is_notes,
+    look_up,
+    make_agent,
+    notes_reply,
+    of_kind,
+    record,
+    small_model,
+)
 from _scripted import Wrap, failures, unanswered
 
-from agentinfer import Agent, ContextTooLong, Limits, Message, Run, StepRequest, View, tool
+from agentinfer import Agent, ContextTooLong, Limits, Message, Run, StepRequest, ToolCall, View, tool
 from agentinfer.compress import Compress, Compressed, report
 from agentinfer.events import ModelCallFailed, ModelCallStarted
 from agentinfer.run import Change
-from agentinfer.testing import LoopbackServer, ScriptedModel, ScriptedReply, call, fail, http, say
+from agentinfer.testing import LoopbackServer, ScriptedModel, ScriptedReply, call, fail, http, say, wait_for
 
 LATE: dict[str, Any] = {"start_tokens": 10**9}
 """Nothing is prepared beside the loop."""
@@ -44,6 +56,27 @@ async def test_a_refused_prompt_is_shortened_and_sent_again() -> None:
     notes = "\n".join(m.content for m in result.run.view if m.role == "assistant" and m.stands_for)
     assert "The code of record 1 is 1001. [look_up, step 1]" in notes
     assert len(result.steps) == STEPS + 1, "no step was made twice"
+
+
+async def test_what_given_up_notes_took_is_counted() -> None:
+    gate = asyncio.Event()
+
+    async def open_at_last(run: Run, call: ToolCall, handler: Any) -> Any:
+        if str(STEPS) in call.arguments:
+            gate.set()
+            await run.tasks.drain()
+        return await handler(call)
+
+    small = ScriptedModel(handler=lambda body: wait_for(gate) + notes_reply(body), name="small")
+    plugin = Compress(small=small, start_tokens=2_000, turns=60.0)
+    agent = make_agent(plugin, Wrap(tool=open_at_last), model=refusing(40_000), slow=False)
+    result = await agent.run("What are the codes of the records?")
+    assert "overflow" in [event.reason for event in of_kind(result, Compressed)]
+    by_purpose = result.run.calls.by_purpose
+    assert by_purpose["notes"].total_tokens > 0
+    assert report(result.run).spent_tokens == sum(
+        by_purpose[name].total_tokens for name in by_purpose if name != "step"
+    )
 
 
 async def test_it_is_bounded() -> None:

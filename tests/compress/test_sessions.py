@@ -8,10 +8,17 @@ from _agent import agent_reply, is_notes, look_up, make_agent, notes_reply, of_k
 from _scripted import Wrap, failures
 
 from agentinfer import Agent, Completion, Limits, Message, ModelRequest, Run, ToolCall, Usage
-from agentinfer.compress import Compress, Compressed, CompressionStarted, NotesReady, report
+from agentinfer.compress import (
+    Compress,
+    Compressed,
+    CompressionDropped,
+    CompressionStarted,
+    NotesReady,
+    report,
+)
 from agentinfer.protocol import Reply
 from agentinfer.step import ModelHandler
-from agentinfer.testing import ScriptedModel, ScriptedReply, call, say, wait_for
+from agentinfer.testing import ScriptedModel, ScriptedReply, call, hang, say, wait_for
 
 SETTINGS: dict[str, Any] = {"start_tokens": 2_000, "turns": 60.0}
 
@@ -67,9 +74,19 @@ async def test_a_cut_is_not_followed_by_another_at_once() -> None:
             await agent.drain()
             for event in of_kind(result, Compressed):
                 assert event.tokens_after < 0.6 * event.tokens_before, "it was worth its while"
+                assert event.uncached_tokens < 0.5 * event.tokens_after, "it was warmed up, on another account"
                 cuts.append(number)
     assert cuts
     assert all(later - earlier > 1 for earlier, later in itertools.pairwise(cuts))
+
+
+def test_work_that_was_cancelled_between_two_runs_is_begun_again() -> None:
+    plugin = Compress(small=ScriptedModel(handler=lambda body: hang(), name="small"), **SETTINGS)
+    agent = Agent(chat_model(), tools=[look_up], plugins=[plugin], limits=Limits(steps=40))
+    results = [asyncio.run(agent.run(f"Question {number}", session="s")) for number in range(5)]
+    dropped = [event.reason for result in results for event in of_kind(result, CompressionDropped)]
+    assert set(dropped) == {"cancelled"}
+    assert sum(len(of_kind(result, CompressionStarted)) for result in results) > 1
 
 
 async def test_steps_for_which_no_model_was_asked_are_no_turns() -> None:
