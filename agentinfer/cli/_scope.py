@@ -107,7 +107,8 @@ async def _list(store: "SqliteStore", space: "Space", arguments: argparse.Namesp
             counts = {"used": worth.used, "helpful": worth.helpful, "harmful": worth.harmful}
             print(json.dumps({**guideline.to_dict(), **counts, "held_out": worth.held_out}, ensure_ascii=False))
         else:
-            print(f"{guideline.id}  {guideline.status:<11}  {guideline.domain:<10}  {_worth(snapshot, guideline.id)}")
+            domain = _plain(guideline.domain)
+            print(f"{_plain(guideline.id)}  {guideline.status:<11}  {domain:<10}  {_worth(snapshot, guideline.id)}")
             print(f"    {_plain(guideline.text)}")
     print(f"revision {snapshot.revision}: {_counts(snapshot)}", file=sys.stderr)
     return 0 if shown else 1
@@ -116,11 +117,11 @@ async def _list(store: "SqliteStore", space: "Space", arguments: argparse.Namesp
 async def _show(store: "SqliteStore", space: "Space", arguments: argparse.Namespace) -> int:
     snapshot = await store.load(space)
     guideline = _named(snapshot, arguments.id)
-    print(f"{guideline.id}  {guideline.status}: {_plain(guideline.reason)}")
+    print(f"{_plain(guideline.id)}  {guideline.status}: {_plain(guideline.reason)}")
     print(f"  {_plain(guideline.text)}")
     if guideline.rationale:
         print(f"  why: {_plain(guideline.rationale)}")
-    print(f"  {guideline.kind}, {guideline.domain}, confidence {guideline.confidence:.2f}")
+    print(f"  {guideline.kind}, {_plain(guideline.domain)}, confidence {guideline.confidence:.2f}")
     print(f"  {_worth(snapshot, guideline.id)}")
     for source in guideline.sources:
         where = " ".join(filter(None, [source.run, f"step {source.step}" if source.step else "", source.note]))
@@ -144,9 +145,9 @@ async def _diff(store: "SqliteStore", space: "Space", arguments: argparse.Namesp
     changes = diff(history, first, second)
     for before, after in changes:
         if before is not None:
-            print(f"- {before.id} {before.status}: {_plain(before.text)} ({len(before.sources)} sources)")
+            print(f"- {_plain(before.id)} {before.status}: {_plain(before.text)} ({len(before.sources)} sources)")
         if after is not None:
-            print(f"+ {after.id} {after.status}: {_plain(after.text)} ({len(after.sources)} sources)")
+            print(f"+ {_plain(after.id)} {after.status}: {_plain(after.text)} ({len(after.sources)} sources)")
     print(f"revision {first} to {second}: {len(changes)} guidelines differ", file=sys.stderr)
     return 0
 
@@ -155,8 +156,9 @@ async def _retire(store: "SqliteStore", space: "Space", arguments: argparse.Name
     from agentinfer.scope import Move
 
     snapshot = await store.load(space)
-    deltas = [Move(_named(snapshot, name).id, "retired", arguments.reason) for name in arguments.ids]
-    changes = await store.apply(space, deltas, author="person", reason=arguments.reason)
+    reason = arguments.reason.encode(errors="replace").decode()  # a shell may give bytes that are no text
+    deltas = [Move(_named(snapshot, name).id, "retired", reason) for name in arguments.ids]
+    changes = await store.apply(space, deltas, author="person", reason=reason)
     print(f"{len(changes)} retired")
     return 0
 
@@ -175,7 +177,7 @@ async def _approve(store: "SqliteStore", space: "Space", arguments: argparse.Nam
     await store.apply(space, deltas, author="person", reason="approved")
     after = await store.load(space)
     for name in arguments.ids:
-        print(f"{name} {after.guidelines[name].status}")
+        print(f"{_plain(name)} {after.guidelines[name].status}")
     return 0
 
 
@@ -200,6 +202,8 @@ async def _export(store: "SqliteStore", space: "Space", arguments: argparse.Name
         sys.stdout.write(text)
         return 0
     try:
+        if arguments.out.exists() and arguments.out.samefile(store.path):
+            raise UserError(f"{arguments.out} is the file of guidelines itself: write to another one")
         arguments.out.write_text(text, encoding="utf-8", errors="replace")
     except OSError as error:
         raise UserError(f"cannot write {arguments.out}: {error.strerror or error}") from None
@@ -252,7 +256,10 @@ def _counts(snapshot: "Snapshot") -> str:
 
 
 def _when(at: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
+    try:
+        return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
+    except (OverflowError, ValueError, OSError):  # an imported file may say anything
+        return "at no known time"
 
 
 def _plain(text: str) -> str:

@@ -1,5 +1,6 @@
 """A lock between processes, held by an open file."""
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -28,7 +29,7 @@ else:
 
 
 @contextmanager
-def file_lock(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
+def file_lock(path: Path, waiting: Callable[[], None], *, patience: float = math.inf) -> Iterator[None]:
     """Hold a lock that the system releases when this process ends, however it ends.
 
     The file stays: removing it would let two processes lock two files of one name.
@@ -36,12 +37,20 @@ def file_lock(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
     Args:
         path: The lock's file.
         waiting: Called once if another process holds the lock.
+        patience: Seconds to wait for it.
+
+    Raises:
+        TimeoutError: Another process holds the lock for longer.
     """
+    deadline = time.monotonic() + patience
     with path.open("ab") as file:
         told = False
         while not _try_lock(file.fileno()):
             if not told:
                 waiting()
                 told = True
-            time.sleep(0.2)
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError(f"another process holds {path}")
+            time.sleep(min(0.2, left))
         yield

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from agentinfer.errors import UserError
-from agentinfer.scope._guideline import MAX_CHARS, Guideline, Source, Status, key_of, problem_of, similarity
+from agentinfer.scope._guideline import MAX_CHARS, Guideline, Source, Status, problem_of, similarity, wording_of
 from agentinfer.scope._reach import Task, binding_of, emptiness_of
 from agentinfer.scope._reading import Classification, Draft
 from agentinfer.scope._words import EXAMPLES
@@ -88,8 +88,8 @@ def decide(
     if confidence < policy.confidence:
         return Decision(stream="rejected", reason=f"its author is not sure of it ({confidence:.2f})")
     # Of what is quarantined only the very same words count: another wording may hide what strangers added to it.
-    key = key_of(draft.text)
-    known = [g for g in known if g.status != "quarantined" or source.tainted or key_of(g.text) == key]
+    wording = wording_of(draft.text)
+    known = [g for g in known if g.status != "quarantined" or source.tainted or wording_of(g.text) == wording]
     named = [g for g in known if g.id == classified.duplicate_of and g.status != "quarantined"]
     same = find_same(draft.text, known, policy.same) or find_same(draft.text, named, policy.named)
     bound = binding_of(draft.text, task)

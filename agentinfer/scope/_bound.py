@@ -77,8 +77,6 @@ class Bound(Middleware):
         self._learner = Learner(run, state, space, store, background, settings, focus, self._take)
         data_before = any(message.trust == "data" for message in run.view)
         self._watch = Watch(run.tools, texts=settings.texts, data_before=data_before)
-        self._block: list[str] = []
-        """Strategic guidelines that the run was given."""
         self._joining: list[str] = []
         """Strategic ones born in this run: they enter the system prompt when the prefix breaks anyway."""
         self._ready: list[Message] = []
@@ -96,27 +94,26 @@ class Bound(Middleware):
         for path in getattr(self._store, "set_aside", ())[before:]:
             self._learner.tell(StoreDamaged(path=str(path)))
         if self._state.given:  # a resumed run has them
-            self._block = [g.text for g in snapshot.active if g.id in self._state.shown]
             return
         drawn = draw(snapshot, self._run.id, self._run.view, self._settings)
         self._state.given = True
         self._state.shown = [guideline.id for guideline in drawn.shown]
         self._state.held_out = [guideline.id for guideline in drawn.held_out]
-        self._block = [guideline.text for guideline in drawn.shown]
+        self._state.block = [guideline.text for guideline in drawn.shown]
         self._place()
         if drawn.shown or drawn.held_out:
             given = GuidelinesGiven(
                 shown=tuple(self._state.shown),
                 held_out=tuple(self._state.held_out),
                 placement=self._settings.placement,
-                characters=len(block_of(self._block)),
+                characters=len(block_of(self._state.block)),
             )
             self._learner.tell(given)
 
     def _place(self) -> None:
-        if not self._block:
+        if not self._state.block:
             return
-        block = block_of(self._block)
+        block = block_of(self._state.block)
         goes_on = self._run.goes_on
         if self._settings.placement != "end" and not goes_on:
             self._run.commit(with_block(self._run.view, block), f"{CAUSE} in the system prompt")
@@ -139,9 +136,11 @@ class Bound(Middleware):
         """Let new strategic guidelines into the system prompt where the prefix breaks anyway."""
         lasts = request.view is self._run.view
         if self._joining and lasts and self._settings.placement != "end" and self._breaks(request.view):
-            self._block += self._joining
+            before = block_of(self._state.block)
+            self._state.block += self._joining
             self._joining = []
-            view = self._run.commit(with_block(request.view, block_of(self._block)), f"{CAUSE} join a break")
+            block = block_of(self._state.block)
+            view = self._run.commit(with_block(request.view, block, before), f"{CAUSE} join a break")
             request = request.replace(view=view)
         self._sent = request.view
         return await handler(request)

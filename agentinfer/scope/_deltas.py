@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TypeAlias, assert_never
 
-from agentinfer.scope._guideline import Guideline, Source, Status, key_of
+from agentinfer.scope._guideline import Guideline, Source, Status, key_of, new_id, wording_of
 from agentinfer.scope._trial import Evidence
 
 __all__ = [
@@ -35,7 +35,10 @@ ENOUGH = 12
 
 @dataclass(frozen=True, slots=True)
 class Add:
-    """A new guideline. Where one with the same words is there, it gains the sources instead; a retired one stays so."""
+    """A new guideline. Where one with the same words is there, it gains the sources instead; a retired one stays so.
+
+    Where its id is that of other words, it has another id from then on.
+    """
 
     guideline: Guideline
 
@@ -100,6 +103,11 @@ class Change:
         """The guideline's."""
         return self.after.id
 
+    @property
+    def brings_back(self) -> bool:
+        """Whether a retired guideline is in use again, or to be. It is judged by what runs score from then on."""
+        return self.before is not None and self.before.status == "retired" != self.after.status
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
@@ -135,7 +143,7 @@ def touched(delta: Delta) -> tuple[tuple[str, ...], str | None]:
 
 
 def reduce(delta: Delta, known: Iterable[Guideline]) -> list[Guideline]:
-    """The guidelines that a delta changes, as they are then. A pure function.
+    """The guidelines that a delta changes, as they are then. Pure, but for the id of an `Add` whose own is taken.
 
     Args:
         delta: The change.
@@ -145,7 +153,9 @@ def reduce(delta: Delta, known: Iterable[Guideline]) -> list[Guideline]:
     changed: list[Guideline] = []
     match delta:
         case Add(guideline):
-            same = by_id.get(guideline.id) or _same_words(guideline, by_id.values())
+            same = _same_words(guideline, by_id.values())
+            if same is None and guideline.id in by_id:
+                guideline = guideline.replace(id=new_id())
             changed = [guideline] if same is None else [] if same.status == "retired" else [_joined(same, guideline)]
         case Support(id, source):
             changed = [by_id[id].supported(source)] if id in by_id and _wants(by_id[id], source) else []
@@ -181,8 +191,9 @@ def _merged(ids: Sequence[str], into: Guideline, reason: str, by_id: Mapping[str
 
 
 def _same_words(guideline: Guideline, others: Iterable[Guideline]) -> Guideline | None:
-    key = key_of(guideline.text)
-    return next((other for other in others if other.id != guideline.id and key_of(other.text) == key), None)
+    wording = wording_of(guideline.text)
+    same = [other for other in others if wording_of(other.text) == wording]
+    return min(same, key=lambda other: other.id != guideline.id, default=None)  # that of the same id first
 
 
 def _joined(there: Guideline, new: Guideline) -> Guideline:

@@ -1,12 +1,13 @@
 """Guidelines as JSON: exported, and imported again; and those of the public SCOPE project."""
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from agentinfer.errors import UserError
-from agentinfer.scope._guideline import DOMAINS, Guideline, Source, clean, key_of, new_id, problem_of
+from agentinfer.scope._guideline import DOMAINS, Guideline, Source, clean, new_id, problem_of, wording_of
 from agentinfer.scope._reading import read_choice, read_confidence
 
 __all__ = ["Imported", "dump_guidelines", "read_guidelines"]
@@ -42,7 +43,7 @@ def read_guidelines(text: str, *, agent: str | None = None) -> Imported:
         agent: Of a `global_rules.json` only this agent's rules.
 
     Raises:
-        UserError: It is neither.
+        UserError: It is neither, or holds nothing of that agent.
     """
     if len(text) > MOST:
         raise UserError(f"more than {MOST >> 20} million characters are not imported")
@@ -53,16 +54,21 @@ def read_guidelines(text: str, *, agent: str | None = None) -> Imported:
     if isinstance(data, dict) and "agentinfer_guidelines" in data:
         if data["agentinfer_guidelines"] != VERSION:
             raise UserError(f"guidelines of version {data['agentinfer_guidelines']!r}; this library reads {VERSION}")
-        return _read_ours(data.get("guidelines"))
+        if not isinstance(data.get("guidelines"), list):
+            raise UserError("its `guidelines` are no list")
+        return _read_ours(data["guidelines"])
     if isinstance(data, dict) and all(isinstance(domains, dict) for domains in data.values()):
+        if agent is not None and agent not in data:
+            named = ", ".join(repr(name[:60]) for name in list(data)[:10])
+            raise UserError(f"no rules of an agent {agent!r}; there are rules of {named or 'none'}")
         return _read_rules(data, agent)
     raise UserError("neither exported guidelines nor a global_rules.json: {agent: {domain: [rules]}}")
 
 
-def _read_ours(listed: Any) -> Imported:
+def _read_ours(listed: list[Any]) -> Imported:
     guidelines: list[Guideline] = []
     problems: list[str] = []
-    for number, item in enumerate(listed if isinstance(listed, list) else [], 1):
+    for number, item in enumerate(listed, 1):
         try:
             guideline = Guideline.from_dict(item)
         except UserError as error:
@@ -71,6 +77,10 @@ def _read_ours(listed: Any) -> Imported:
         text = clean(guideline.text)
         if problem := problem_of(text):
             problems.append(f"number {number}: {problem}")
+            continue
+        numbers = (guideline.created, guideline.confidence, *(source.at for source in guideline.sources))
+        if not all(map(math.isfinite, numbers)) or not guideline.id.isprintable():
+            problems.append(f"number {number}: its id is not printable, or a number in it is not finite")
             continue
         active = guideline.active and not guideline.tainted
         status = "trial" if active else "retired" if guideline.status == "retired" else "quarantined"
@@ -93,9 +103,9 @@ def _read_rules(data: dict[str, Any], agent: str | None) -> Imported:
                     problems.append(f"{name[:60]}/{domain[:60]} number {number}: {problem}")
                     continue
                 made = _guideline_of(rule, text, name, domain)
-                there = guidelines.setdefault(key_of(text), made)
+                there = guidelines.setdefault(wording_of(text), made)
                 if there is not made:
-                    guidelines[key_of(text)] = there.supported(*made.sources)
+                    guidelines[wording_of(text)] = there.supported(*made.sources)
     return Imported(guidelines=list(guidelines.values()), problems=problems)
 
 

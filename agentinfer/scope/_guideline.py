@@ -26,6 +26,7 @@ __all__ = [
     "new_id",
     "problem_of",
     "similarity",
+    "wording_of",
 ]
 
 Kind = Literal["corrective", "enhancement", "person", "imported"]
@@ -45,11 +46,15 @@ MAX_CHARS = 500
 """Characters of a guideline. A longer one is refused: cut in the middle it may say the opposite."""
 
 _MARKS = re.compile(
-    r"[<＜]\s*[|｜/]?\s*(?:[|｜]|tool-data|(?:start|end)_of_turn|im_(?:start|end))|\[/?INST\]", re.IGNORECASE
+    r"[<＜]\s*[|｜/]?\s*(?:[|｜]|tool-data|(?:start|end)_of_turn|im_(?:start|end)|tool_(?:call|response)"
+    r"|(?:s|sys|bos|eos|think)\s*[>＞])|\[/?(?:INST|TOOL_CALLS|TOOL_RESULTS|AVAILABLE_TOOLS)\]",
+    re.IGNORECASE,
 )
 """What chat templates and fences write between the turns of a conversation."""
 _BULLET = re.compile(r"^(?:[-*•#>]+|\d{1,2}[.)])\s+")
 _WORD = re.compile(r"\w+")
+_STOP = re.compile(r"(?<=\S)[.,;:!]+(?=\s|$)")
+"""What ends a sentence, or a part of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +174,16 @@ def problem_of(text: str, *, max_chars: int = MAX_CHARS) -> str | None:
 
 
 def key_of(text: str) -> str:
-    """Equal for texts that differ only in case, punctuation and spaces."""
+    """Equal for texts that differ only in case, punctuation and spaces: also for `5` and `-5`, `C++` and `C#`."""
     return " ".join(_WORD.findall(unicodedata.normalize("NFKC", text).casefold()))
+
+
+def wording_of(text: str) -> str:
+    """Equal for the very same words: the texts differ in case, spaces, and what ends a sentence or a part of it.
+
+    Texts of one wording have one key, too.
+    """
+    return _STOP.sub("", " ".join(unicodedata.normalize("NFKC", text).casefold().split()))
 
 
 def similarity(one: str, other: str) -> float:

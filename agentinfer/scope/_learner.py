@@ -67,7 +67,7 @@ class Learner:
         self._waiting: list[Situation] = []
         """To be learned from when the run is over."""
         self._born: list[Lesson] = []
-        """Strategic ones that were learned before the run's answer was known."""
+        """Strategic ones that were decided on, perhaps before the run's answer was known."""
 
     def see(self, situation: Situation) -> None:
         """Learn from a situation, now or when the run is over; from the same thing once."""
@@ -114,7 +114,8 @@ class Learner:
 
     async def _take_back(self) -> None:
         """Retire what was learned before the answer was known, and holds it."""
-        bindings = [(lesson, binding_of(lesson.draft.text, self._task())) for lesson in self._born]
+        born, self._born = self._born, []
+        bindings = [(lesson, binding_of(lesson.draft.text, self._task())) for lesson in born]
         moves_ = [Move(lesson.id, "retired", f"it {bound}") for lesson, bound in bindings if lesson.id and bound]
         if moves_:
             self._tell_moves(await self._store.apply(self._space, moves_, author=AUTHOR, reason="it has an answer"))
@@ -165,9 +166,11 @@ class Learner:
             policy=settings.accept,
             task=self._task(),
         )
-        if lesson.decision.stream == "strategic" and self._at_work:
+        if lesson.decision.stream == "strategic":
             self._born.append(lesson)
         self._tell_lesson(lesson, situation)
+        if not self._at_work:  # the run may have ended while the lesson was being kept
+            await self._take_back()
         if lesson.decision.status == "trial":
             room = make_room(author, self._store, self._space, lesson.decision.domain, settings.accept)
             self._tell_moves(await room)

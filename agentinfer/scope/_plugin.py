@@ -88,8 +88,10 @@ class Scope:
         ):
             if value not in known:
                 raise UserError(f"Scope({name}={value!r}): {', '.join(known)}")
-        if best_of < 1 or not share >= 0 or not timeout > 0 or min(max_tokens, max_chars) < 0:
-            raise UserError("Scope: best_of is at least 1, timeout is positive, no other number is negative")
+        if best_of < 1 or not 0 <= share < math.inf or not timeout > 0 or min(max_tokens, max_chars) < 0:
+            raise UserError(
+                "Scope: best_of is at least 1, share is finite, timeout is positive, no other number is negative"
+            )
         self.store = _store_of(store)
         self.memory = memory
         self.background = Background("scope", tokens=tokens, cost=cost)
@@ -114,9 +116,16 @@ class Scope:
 
     @asynccontextmanager
     async def bind(self, run: Run) -> AsyncIterator[Middleware]:
-        """Give a run its guidelines, and learn from it."""
+        """Give a run its guidelines, and learn from it.
+
+        Raises:
+            UserError: The run has another Scope of the same memory.
+            StoreError: The guidelines cannot be read.
+        """
         perspective = CURRENT.get()
         state = run.state(self._name, ScopeState)
+        if state.bound is not None:
+            raise UserError(f"a run has one Scope of each memory, and two of {self.memory!r}: give one another name")
         if not state.given:
             state.memory = self.memory if perspective is None else f"{self.memory}/{perspective.name}"
         focus = "" if perspective is None else perspective.focus

@@ -1,7 +1,6 @@
 """Reading what a model answers, whatever it answers. Nothing here raises; what cannot be read is `None`."""
 
 import contextlib
-import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -107,7 +106,8 @@ def read_confidence(value: Any) -> float | None:
     if found["percent"]:
         return _scaled(number / 100, strict=True)
     if found["of"]:
-        return _scaled(number / int(found["of"]), strict=True) if int(found["of"]) else None
+        most = float(found["of"])  # infinite where the number is too long
+        return _scaled(number / most, strict=True) if most else None
     return _scaled(number)
 
 
@@ -167,11 +167,9 @@ def _only(value: Any) -> Any:
 
 
 def _scaled(number: float, *, strict: bool = False) -> float | None:
-    if not math.isfinite(number) or number < 0 or (strict and number > 1):
+    if not 0 <= number <= (1 if strict else 100):  # false for not-a-number, too
         return None
-    if number <= 1:
-        return float(number)
-    return float(number) / 10 if number <= 10 else float(number) / 100 if number <= 100 else None
+    return number / (1 if number <= 1 else 10 if number <= 10 else 100)
 
 
 def _in_digits(text: str) -> str:

@@ -59,7 +59,8 @@ class SqliteStore:
         """The connection, where there is one."""
         weakref.finalize(self, _close_all, self._held)
         self._opened: tuple[int, int] | None = None
-        self._executor: ThreadPoolExecutor | None = None
+        self._executor = _one_thread()
+        """One for the store's life: what closes the file waits its turn behind what still uses it."""
         self._process = os.getpid()
         self._inherited: list[sqlite3.Connection] = []
         """Connections of the process that forked this one, which must be neither used nor closed here."""
@@ -110,37 +111,37 @@ class SqliteStore:
 
     async def aclose(self) -> None:
         """Close the file. The store opens it again when it is used again."""
-        executor, self._executor = self._executor, None
-        if executor is not None:
-            await asyncio.get_running_loop().run_in_executor(executor, self._close)
-            executor.shutdown(wait=False)
+        if self._process == os.getpid():
+            await asyncio.get_running_loop().run_in_executor(self._executor, self._close)
 
     async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         if self._process != os.getpid():
             self._inherited += self._held
             self._held.clear()
-            self._process, self._executor = os.getpid(), None
-        if self._executor is None:
-            self._executor = ThreadPoolExecutor(1, thread_name_prefix="scope-store")
+            self._process, self._executor = os.getpid(), _one_thread()
         return await asyncio.get_running_loop().run_in_executor(self._executor, self._attempt, work)
 
     # In the store's own thread
 
     def _attempt(self, work: Callable[[sqlite3.Connection], T]) -> T:
         try:
+            try:
+                return work(self._open())
+            except sqlite3.Error as error:
+                self._close()
+                if not self._create or not _tells_damage(error):
+                    raise
+                self._move_aside(error)
             return work(self._open())
         except sqlite3.Error as error:
-            code = getattr(error, "sqlite_errorcode", None)
-            damaged = code is not None and code & 0xFF in _DAMAGED
             self._close()
-            if damaged and self._create:
-                self._move_aside(error)
-                return work(self._open())
-            told = "is damaged" if damaged else "cannot be used"
+            told = "is damaged" if _tells_damage(error) else "cannot be used"
             raise StoreError(f"the guidelines in {self.path}: the file {told} ({error})") from error
         except OSError as error:
             self._close()
             raise StoreError(f"the guidelines in {self.path}: {error.strerror or error}") from error
+        except UnicodeEncodeError as error:
+            raise StoreError(f"the guidelines in {self.path}: a text cannot be written as UTF-8: {error}") from error
         except UserError as error:
             raise StoreError(f"the guidelines in {self.path}: a row is broken: {error}") from error
 
@@ -177,7 +178,7 @@ class SqliteStore:
         """One process at a time opens, makes, migrates or sets aside."""
         if self._create:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-        with file_lock(self.path.with_name(f"{self.path.name}.lock"), lambda: None):
+        with file_lock(self.path.with_name(f"{self.path.name}.lock"), lambda: None, patience=self._patience):
             yield
 
     def _move_aside(self, error: sqlite3.Error) -> None:
@@ -204,10 +205,19 @@ class SqliteStore:
         _close_all(self._held)
 
 
+def _one_thread() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, thread_name_prefix="scope-store")
+
+
 def _close_all(connections: list[sqlite3.Connection]) -> None:
     while connections:
         with contextlib.suppress(sqlite3.Error):
             connections.pop().close()
+
+
+def _tells_damage(error: sqlite3.Error) -> bool:
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in _DAMAGED
 
 
 def _damage() -> sqlite3.DatabaseError:
@@ -268,6 +278,8 @@ def _apply(
             for after in reduce(delta, known):
                 changes.append(change_of(revision, author, reason, before.get(after.id), after))
                 _write(connection, space, changes[-1])
+                if changes[-1].brings_back:
+                    connection.execute("DELETE FROM scores WHERE space = ? AND guideline = ?", (space, after.id))
     return changes
 
 

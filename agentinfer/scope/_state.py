@@ -26,6 +26,8 @@ class ScopeState(BaseModel):
     """Ids drawn to be shown."""
     held_out: list[str] = []
     """Ids drawn to be held out."""
+    block: list[str] = []
+    """The texts of the strategic guidelines that the run was given."""
     tactical: list[str] = []
     """What this run was told."""
     learned_from: list[str] = []

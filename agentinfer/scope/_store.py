@@ -56,6 +56,7 @@ class Store(Protocol):
         """Apply deltas in order, all of them or none, as `reduce` says; what has changed.
 
         When this returns the changes are on disk, or wherever the store keeps them, also should this process die.
+        The scores of a guideline that is brought back (`Change.brings_back`) are forgotten with the change.
 
         Raises:
             StoreError: They could not be written; nothing of them was.
@@ -114,6 +115,10 @@ class MemoryStore:
             if changes:
                 self._guidelines[space] = known
                 self._history[space] = [*history, *changes]
+            scores = self._scores.get(space, {})
+            back = {change.id for change in changes if change.brings_back}
+            for key in [key for key in scores if key[0] in back]:
+                del scores[key]
         return changes
 
     async def record(self, space: Space, outcome: Outcome) -> None:

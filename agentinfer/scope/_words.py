@@ -133,11 +133,20 @@ def tactical_message(text: str, *, tainted: bool) -> Message:
     return Message.user(f"A guideline for this task: {text}")
 
 
-def with_block(view: View, block: str) -> View:
-    """A view whose system message ends with these guidelines, in place of earlier ones."""
+def with_block(view: View, block: str, instead_of: str = "") -> View:
+    """A view whose system message holds these guidelines: in place of an earlier block, or at its end.
+
+    Args:
+        view: The view.
+        block: The guidelines, as `block_of` writes them.
+        instead_of: The very text that was written before. Nothing else of the message changes.
+    """
     first, rest = (view[0], view[1:]) if len(view) and view[0].role == "system" else (None, view[:])
-    base = first.content.split(_HEADING, 1)[0].rstrip() if first is not None else ""
-    content = "\n\n".join(filter(None, [base, block]))
+    base = first.content if first is not None else ""
+    if instead_of and instead_of in base:
+        content = base.replace(instead_of, block, 1)
+    else:
+        content = "\n\n".join(filter(None, [base.rstrip(), block]))
     if first is None:
         return View([Message.system(content), *rest]) if content else view
     if content == first.content:

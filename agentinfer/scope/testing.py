@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from agentinfer.scope._deltas import Add, Merge, Move, Put, Support, state_at, undo
+from agentinfer.scope._deltas import Add, Delta, Merge, Move, Put, Support, state_at, undo
 from agentinfer.scope._guideline import Guideline, Source, Space
 from agentinfer.scope._store import Outcome, Store
 
@@ -134,6 +134,28 @@ async def evidence_adds_up(make: MakeStore) -> None:
     await store.aclose()
 
 
+async def what_is_brought_back_is_judged_anew(make: MakeStore) -> None:
+    """A guideline that is no longer retired has no scores of before, and the others keep theirs."""
+    store = make()
+    await store.apply(HERE, [Add(_guideline(1)), Add(_guideline(2))], author="test")
+    ways: list[list[Delta]] = [
+        [Move("g-1", "trial", "again")],
+        [Move("g-1", "quarantined", "again"), Support("g-1", Source(origin="person"))],
+        [Put(_guideline(1))],
+    ]
+    for number, way in enumerate(ways):
+        await store.record(HERE, Outcome(run=f"r{number}", score=0.0, shown=("g-1", "g-2"), firm=True))
+        await store.apply(HERE, [Move("g-1", "retired", "harmful")], author="test")
+        assert (await store.load(HERE)).worth("g-1").used == 1
+        await store.apply(HERE, way, author="person")
+        snapshot = await make().load(HERE)
+        assert snapshot.guidelines["g-1"].status == "trial"
+        assert (snapshot.worth("g-1").used, snapshot.worth("g-2").used) == (0, number + 1)
+    await store.record(HERE, Outcome(run="r0", score=1.0, shown=("g-1",)))
+    assert (await store.load(HERE)).worth("g-1").helpful == 1
+    await store.aclose()
+
+
 async def writers_side_by_side_lose_nothing(make: MakeStore) -> None:
     """Coroutines over several stores on the same data."""
     stores = [make(), make()]
@@ -169,6 +191,7 @@ STORE_CHECKS: tuple[StoreCheck, ...] = (
     merging_keeps_sources_and_ids,
     the_history_can_be_rolled_back,
     evidence_adds_up,
+    what_is_brought_back_is_judged_anew,
     writers_side_by_side_lose_nothing,
     a_closed_store_may_be_used_again,
 )

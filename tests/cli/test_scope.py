@@ -13,6 +13,7 @@ from agentinfer.scope import Add, Guideline, Move, Outcome, Snapshot, Source, Sp
 
 RUN = Source(origin="run", run="run-7", step=3, note="the very same call again", at=1.0)
 TOOL = Source(origin="tool", run="run-8", at=1.0)
+RUN_DATA = {"origin": "run", "run": "run-7"}
 HERE = Space()
 
 Command = Callable[..., tuple[int, str, str]]
@@ -32,6 +33,19 @@ async def _fill(path: Path) -> None:
     await store.record(HERE, Outcome(run="a", score=1.0, shown=("g-1",)))
     await store.record(HERE, Outcome(run="b", score=0.0, held_out=("g-1",)))
     await store.apply(Space("acme", "research"), [Add(made("g-9", "Another tenant's own."))], author="scope")
+    await store.aclose()
+
+
+async def _record(path: Path) -> None:
+    store = SqliteStore(path)
+    await store.record(HERE, Outcome(run="a", score=1.0, shown=("g-1",)))
+    await store.record(HERE, Outcome(run="b", score=0.0, held_out=("g-1",)))
+    await store.aclose()
+
+
+async def _add(path: Path, guideline: Guideline) -> None:
+    store = SqliteStore(path)
+    await store.apply(HERE, [Add(guideline)], author="scope")
     await store.aclose()
 
 
@@ -99,6 +113,30 @@ def test_diff(scope: Command) -> None:
     assert scope("diff", 0, 2)[1].count("+ ") == 2
 
 
+def test_a_reason_that_is_no_text_is_kept_as_far_as_it_goes(scope: Command, path: Path) -> None:
+    assert scope("retire", "g-1", "--reason", "caf\udce9")[0] == 0
+    assert load(path).guidelines["g-1"].reason == "caf?"
+
+
+def test_what_is_brought_back_is_judged_anew(scope: Command, path: Path) -> None:
+    for bring_back in (("approve", "g-1"), ("rollback", 2)):
+        assert scope("retire", "g-1")[0] == 0
+        assert "used 1, helpful 1, harmful 0, held out 1" in scope("list", "--all")[1]
+        assert scope(*bring_back)[0] == 0
+        assert load(path).evidence == {}
+        asyncio.run(_record(path))
+
+
+def test_nothing_in_a_file_moves_the_cursor_or_stops_the_command(scope: Command, path: Path) -> None:
+    odd = made("\x1b[2Jg-3", "Look twice.", domain="\x1b[2Jodd", created=1e20, sources=[{**RUN_DATA, "at": 1e20}])
+    asyncio.run(_add(path, odd))
+    for words in (("list",), ("show", odd.id), ("diff", 0, 3), ("retire", odd.id), ("approve", odd.id)):
+        code, out, _ = scope(*words)
+        assert code == 0
+        assert "\x1b" not in out
+    assert "at no known time" in scope("show", odd.id)[1]
+
+
 def test_retire_approve_and_rollback(scope: Command, path: Path) -> None:
     assert scope("retire", "g-1", "--reason", "I know better")[0] == 0
     assert load(path).guidelines["g-1"].reason == "I know better"
@@ -122,6 +160,51 @@ def test_export_and_import(scope: Command, path: Path, tmp_path: Path, capsys: p
     assert there["g-1"].sources == (RUN,)
     assert main(["scope", "import", str(other), str(file)]) == 0
     assert "0 of 2 taken" in capsys.readouterr().out
+
+
+def test_an_export_does_not_overwrite_its_store(scope: Command, path: Path, tmp_path: Path) -> None:
+    (tmp_path / "link.json").symlink_to(path)
+    for out in (path, tmp_path / "link.json"):
+        code, _, err = scope("export", "--out", out)
+        assert (code, "itself" in err) == (2, True)
+    assert set(load(path).guidelines) == {"g-1", "g-2"}
+
+
+def exported(*guidelines: dict[str, object]) -> str:
+    return json.dumps({"agentinfer_guidelines": 1, "guidelines": guidelines})
+
+
+def test_an_imported_id_lifts_no_quarantine(scope: Command, path: Path, tmp_path: Path) -> None:
+    file = tmp_path / "forged.json"
+    file.write_text(exported(made("g-2", "Look twice before you leap.").to_dict()))
+    assert scope("import", file)[1].startswith("1 of 1")
+    known = load(path).guidelines
+    assert (known["g-2"].status, known["g-2"].sources) == ("quarantined", (TOOL,))
+    assert [g.status for g in known.values() if g.text == "Look twice before you leap."] == ["trial"]
+    assert scope("import", file)[1].startswith("0 of 1")
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [{"created": float("nan")}, {"confidence": float("inf")}, {"sources": [{**RUN_DATA, "at": float("inf")}]},
+     {"confidence": 10**320}, {"id": "\x1b[2Jg-3"}, {"id": "\ud800"}],
+)  # fmt: skip
+def test_one_that_cannot_be_kept_is_left_out(spoilt: dict[str, object], scope: Command, tmp_path: Path) -> None:
+    good = made("g-4", "Look twice before you leap.").to_dict()
+    file = tmp_path / "x.json"
+    file.write_text(exported({**good, "id": "g-3", "text": "Never look back at all.", **spoilt}, good))
+    code, out, err = scope("import", file, "--memory", "new")
+    assert code == 0
+    assert out.startswith("1 of 2 taken")
+    assert "left out: number 1" in err
+
+
+def test_an_agent_that_the_file_does_not_know(scope: Command, tmp_path: Path) -> None:
+    file = tmp_path / "global_rules.json"
+    file.write_text(json.dumps(RULES))
+    code, _, err = scope("import", file, "--agent", "typo")
+    assert code == 2
+    assert "'typo'; there are rules of 'planner', 'writer'" in err
 
 
 RULES = {
@@ -158,7 +241,18 @@ def test_rules_of_the_public_project(scope: Command, path: Path, tmp_path: Path)
     assert [g.status for g in load(path, Space(None, "mine")).guidelines.values()] == ["trial"]
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"a": 1}', '{"agentinfer_guidelines": 99}', "[" * 100_000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{",
+        '{"a": 1}',
+        '{"agentinfer_guidelines": 99}',
+        '{"agentinfer_guidelines": 1, "guidelines": {"g-1": {}}}',
+        "[" * 100_000,
+    ],
+)
 def test_what_cannot_be_imported(text: str, scope: Command, tmp_path: Path) -> None:
     file = tmp_path / "x.json"
     file.write_text(text)

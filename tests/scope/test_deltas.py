@@ -43,6 +43,26 @@ def test_adding_the_same_words_gives_the_older_one_a_source() -> None:
     assert reduce(Add(twin), []) == [twin]
 
 
+def test_an_id_that_other_words_have_is_not_taken_from_them() -> None:
+    held = guideline(TEXTS[0], id="g-0", status="quarantined", sources=(TOOL,))
+    (new,) = reduce(Add(guideline(TEXTS[1], id="g-0", sources=(RUN,))), [held])
+    assert (new.text, new.status, new.sources) == (TEXTS[1], "trial", (RUN,))
+    assert new.id != "g-0"
+    assert reduce(Add(guideline(TEXTS[1], id="g-0", sources=(RUN,))), [held, new]) == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("When hits > 5, narrow the search.", "When hits < 5, narrow the search."),
+     ("Read C++ headers as they are.", "Read C# headers as they are."),
+     ("Shift the dates by -5 days.", "Shift the dates by 5 days.")],
+)  # fmt: skip
+def test_signs_tell_guidelines_apart(one: str, other: str) -> None:
+    held, new = guideline(one, id="g-1", status="quarantined", sources=(TOOL,)), guideline(other, id="g-2")
+    assert reduce(Add(new), [held]) == [new]
+    assert reduce(Add(guideline(one.upper(), id="g-2")), [held])[0].status == "trial"
+
+
 def test_a_merge_keeps_every_source_and_id() -> None:
     first = applied([Merge(("g-1",), FOUR[0], "covered")], FOUR)
     second = applied([Merge(("g-0",), first["g-2"], "covered")], list(first.values()))

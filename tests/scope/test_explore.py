@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 from typing import Any
 
 import pytest
@@ -103,6 +104,29 @@ async def explored(choose: Any, **answers: str) -> tuple[Any, str | None, str]:
 async def test_the_vote() -> None:
     assert await explored("vote", efficiency="a", thoroughness="B.", caution="b") == ("B.", "thoroughness", "vote")
     assert await explored("vote", efficiency="a", thoroughness="b", caution="c") == ("a", "efficiency", "vote")
+
+
+@pytest.mark.parametrize(("one", "other"), [("5", "-5"), ("C++", "C#"), ("< 3", "> 3")])
+async def test_answers_that_differ_in_a_sign_are_not_the_same(one: str, other: str) -> None:
+    assert (await explored("vote", efficiency=one, thoroughness=other, caution=f"{other}."))[0] == other
+
+    async def last(question: str, answer: str) -> float:
+        return float(answer == other)
+
+    assert (await explored(last, efficiency=one, thoroughness=one, caution=other))[::2] == (other, "verifier")
+
+
+@pytest.mark.parametrize("set_off", ["**Paris**", '"paris"', "*Paris.*", "“Paris”."])
+async def test_how_an_answer_is_set_off_makes_no_difference(set_off: str) -> None:
+    assert (await explored("vote", efficiency="Rome", thoroughness="Paris", caution=set_off))[0] == "Paris"
+
+
+async def test_a_score_that_is_no_number_is_the_lowest() -> None:
+    async def odd(question: str, answer: str) -> float:
+        return {"a": math.nan, "b": 0.1, "c": -math.inf}[answer]
+
+    assert await explored(odd, efficiency="a", thoroughness="b", caution="c") == ("b", "thoroughness", "verifier")
+    assert await explored(odd, efficiency="a", thoroughness="c", caution="c") == ("c", "thoroughness", "verifier")
 
 
 async def test_a_verifier() -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from _scripted import Wrap
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agentinfer import Agent, Limits, Message, Pricing, Run, RunResult, ToolError, UserError, View, tool
 from agentinfer.config import load_config
@@ -20,7 +22,9 @@ from agentinfer.scope import (
     GuidelinesGiven,
     LearningSkipped,
     MemoryStore,
+    Move,
     Outcome,
+    Playbook,
     Scope,
     Space,
     StoreError,
@@ -28,6 +32,7 @@ from agentinfer.scope import (
     own_outcome,
 )
 from agentinfer.scope._author import Allowance
+from agentinfer.scope._words import block_of, with_block
 from agentinfer.testing import ScriptedModel, call, fail, finish, say, usage, wait_for
 from agentinfer.usage import Usage
 
@@ -534,6 +539,87 @@ async def test_new_strategic_ones_join_a_break_that_somebody_else_makes() -> Non
     assert broken.cause == "compressed; scope: guidelines join a break"
 
 
+async def test_a_block_takes_the_place_of_its_own_earlier_one_and_of_nothing_else() -> None:
+    """Also in a run that is resumed, whose guidelines were drawn by another process."""
+    store = await stocked("Look twice before you leap.", "Never look back at all.")
+    dumped: dict[str, Any] = {}
+    scope = scope_with(store=store, texts=False)
+
+    async def dump(run: Run, request: Any, handler: Any) -> Any:
+        if request.index == 2 and not dumped:
+            dumped.update(json.loads(json.dumps(run.dump())))
+        return await handler(request)
+
+    async def compress(run: Run, request: Any, handler: Any) -> Any:
+        if request.index == 4:
+            await scope.background.drain()
+            run.commit(View([run.view[0], Message.user("notes")]), "compressed", covers=len(run.transcript))
+            request = request.replace(view=run.view)
+        return await handler(request)
+
+    instructions = "Look.\n\n# Guidelines from earlier tasks\nNone yet."
+    with ScriptedModel(call("look", at="a"), say("done")) as model:
+        await Agent(model, tools=[look], instructions=instructions, plugins=[scope, Wrap(step=dump)]).run("q")
+    await store.apply(HERE, [Move("Never look back at all.", "retired", "harmful")], author="test")
+    steps = [call("look", at="nowhere"), call("look", at="b"), say("done")]
+    with ScriptedModel(*steps) as model:
+        agent = Agent(model, tools=[look], instructions=instructions, plugins=[scope, Wrap(step=compress)])
+        await agent.run("q", resume=dumped)
+    first, last = (contents(model.requests[n])[0] for n in (0, 2))
+    assert first.startswith(instructions)
+    assert last == f"{first}\n- {LESSON}"
+    assert all(last.count(text) == 1 for text in ("Look twice", "Never look back", LESSON))
+
+
+# Beside others
+
+
+async def test_two_memories_in_one_agent_are_both_shown() -> None:
+    store = await stocked("Look twice before you leap.", space=Space(None, "team"))
+    own = guideline("Never look back at all.", status="kept")
+    await store.apply(Space(None, "agent"), [Add(own)], author="test")
+    plugins = [Scope(store, memory=memory, trial=ALL) for memory in ("team", "agent")]
+    with ScriptedModel(say("done")) as model:
+        result = await Agent(model, instructions="Be brief.", plugins=plugins).run("q")
+    shown = [name for event in of_kind(result, GuidelinesGiven) for name in event.shown]
+    assert shown == ["Look twice before you le", "Never look back at all."]
+    (system, _) = contents(model.requests[0])
+    assert system.startswith("Be brief.\n\n# Guidelines")
+    assert system.index("Look twice") < system.index("Never look back")
+
+
+@pytest.mark.parametrize("first", ["scope", "playbook"])
+async def test_guidelines_and_a_playbook_are_both_shown(first: str) -> None:
+    store = await stocked("Look twice before you leap.")
+    await store.apply(Space(None, "playbook"), [Add(guideline("Never look back at all.", status="kept"))], author="t")
+    plugins: list[Any] = [Scope(store, trial=ALL), Playbook(store, learn=False)]
+    with ScriptedModel(say("done")) as model:
+        await Agent(model, plugins=plugins if first == "scope" else plugins[::-1]).run("q")
+    (system, _) = contents(model.requests[0])
+    assert all(words in system for words in ("Look twice", "Never look back"))
+
+
+async def test_two_of_one_memory_are_refused() -> None:
+    one, other = await stocked("Look twice before you leap."), await stocked("Never look back at all.")
+    with ScriptedModel(say("done")) as model:
+        async with Agent(model, plugins=[Scope(one, trial=ALL), Scope(other, trial=ALL)]) as agent:
+            result = await agent.run("q")
+            await result.run.feedback(1.0, "user")
+    (failed,) = of_kind(result, PluginFailed)
+    assert "two of 'default'" in failed.error
+    assert [bool((await store.load(HERE)).evidence) for store in (one, other)] == [True, False]
+
+
+@given(st.text(), st.text(), st.lists(st.text(min_size=1), min_size=1), st.lists(st.text(min_size=1), min_size=1))
+def test_only_the_block_that_was_written_is_replaced(before: str, behind: str, one: list[str], two: list[str]) -> None:
+    earlier, later = block_of(one), block_of(two)
+    view = with_block(View([Message.system(before), Message.user("q")]), earlier)
+    view = View([Message.system(view[0].content + behind), *view[1:]])
+    head = f"{before.rstrip()}\n\n" if before.rstrip() else ""
+    assert with_block(view, later, earlier)[0].content == f"{head}{later}{behind}"
+    assert with_block(view, later)[0].content.startswith(view[0].content.rstrip())
+
+
 # The class
 
 
@@ -544,6 +630,7 @@ def test_it_can_be_shown() -> None:
 @pytest.mark.parametrize(
     "settings",
     [{"placement": "top"}, {"learn": "never"}, {"evidence": "luck"}, {"best_of": 0}, {"share": -1}, {"timeout": 0},
+     {"share": float("inf")}, {"share": float("nan")},
      {"accept": {"strategic": 2}}, {"trial": {"error_rate": 0}}],
 )  # fmt: skip
 def test_settings_that_make_no_sense(settings: dict[str, Any]) -> None:
@@ -654,6 +741,25 @@ async def test_what_turns_out_to_hold_the_answer_is_retired() -> None:
     with ScriptedModel(call("look", at="nowhere"), say("Zyxomma Marina")) as model:
         async with Agent(model, tools=[look], plugins=[scope, Wrap(step=wait)]) as agent:
             await agent.run("q")
+    assert list((await kept(scope)).values()) == ["retired"]
+
+
+async def test_what_holds_the_answer_is_retired_also_where_the_run_ended_while_it_was_kept() -> None:
+    entered, over = asyncio.Event(), asyncio.Event()
+
+    class Store(MemoryStore):
+        async def apply(self, *args: Any, **kwargs: Any) -> Any:
+            entered.set()
+            await over.wait()
+            return await super().apply(*args, **kwargs)
+
+    scope = scope_with(
+        writer(draft=lambda: draft("When asked who sang, say Zyxomma marina.")), store=Store(), texts=False
+    )
+    with ScriptedModel(call("look", at="nowhere"), wait_for(entered) + say("Zyxomma Marina")) as model:
+        async with Agent(model, tools=[look], plugins=[scope]) as agent:
+            await agent.run("q")
+            over.set()
     assert list((await kept(scope)).values()) == ["retired"]
 
 

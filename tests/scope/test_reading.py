@@ -19,7 +19,7 @@ from agentinfer.scope._reading import (
 )
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    st.none() | st.booleans() | st.integers() | st.sampled_from([10**320, -(10**320)]) | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
     max_leaves=8,
 )
@@ -37,6 +37,16 @@ JSON = st.recursive(
 )  # fmt: skip
 def test_a_confidence(said: Any, read: float | None) -> None:
     assert read_confidence(said) == read
+
+
+def test_a_confidence_in_very_long_numbers() -> None:
+    long = "1" * 400
+    for said in (10**320, -(10**320), long, f"{long}%", f"{long}/{long}", f"{long} out of 10"):
+        assert read_confidence(said) is None
+    assert read_confidence(f"5 out of {long}") == read_confidence(f"5/{long * 20}") == 0.0
+    draft = read_draft(f'{{"guideline": "Search by name.", "confidence": {10**320}}}')
+    assert draft is not None
+    assert draft.confidence is None
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,13 @@ import subprocess
 import sys
 import threading
 import time
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
 
 from agentinfer import UserError
+from agentinfer.local._lock import file_lock
 from agentinfer.scope import Add, MemoryStore, Outcome, Space, SqliteStore, StoreError, _schema
 from agentinfer.scope.testing import STORE_CHECKS, StoreCheck
 
@@ -108,7 +110,11 @@ async def test_killed_writers_lose_nothing_that_they_reported(rounds: str, tmp_p
 
 
 def _add_after_fork(store: SqliteStore) -> None:
-    asyncio.run(store.apply(HERE, [Add(guideline("Written by the child.", id="child"))], author="child"))
+    async def close_and_add() -> None:
+        await store.aclose()  # what the parent has open is not the child's to close
+        await store.apply(HERE, [Add(guideline("Written by the child.", id="child"))], author="child")
+
+    asyncio.run(close_and_add())
 
 
 async def test_a_store_may_be_used_on_both_sides_of_a_fork(tmp_path: Path) -> None:
@@ -159,6 +165,51 @@ async def test_sqlite_runs_in_a_thread_of_its_own(tmp_path: Path, monkeypatch: p
     await store.aclose()
     assert seen
     assert all(name.startswith("scope-store") for name in seen)
+
+
+async def test_closing_waits_its_turn(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "guidelines.db")
+    for n in range(30):
+        before, after = (
+            Add(guideline(f"Number {n}, written {word}.", id=f"{word}-{n}")) for word in ("before", "after")
+        )
+        await asyncio.gather(
+            store.apply(HERE, [before], author="t"), store.aclose(), store.apply(HERE, [after], author="t")
+        )
+    assert len((await store.load(HERE)).guidelines) == 60
+    await store.aclose()
+
+
+def _hold_lock(path: Path, held: Event, done: Event) -> None:
+    with file_lock(path, lambda: None):
+        held.set()
+        done.wait(30)
+
+
+async def test_waiting_for_another_that_opens_the_file_ends(tmp_path: Path) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    held, done = spawn.Event(), spawn.Event()
+    other = spawn.Process(target=_hold_lock, args=(tmp_path / "guidelines.db.lock", held, done))
+    other.start()
+    store = SqliteStore(tmp_path / "guidelines.db", patience=0.05)
+    try:
+        assert await asyncio.to_thread(held.wait, 30)
+        with pytest.raises(StoreError, match="another process holds"):
+            await store.load(HERE)
+        assert other.is_alive()
+    finally:
+        done.set()
+        await asyncio.to_thread(other.join, 30)
+    assert (await store.load(HERE)).guidelines == {}
+    await store.aclose()
+
+
+async def test_a_text_that_is_no_unicode_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "guidelines.db")
+    with pytest.raises(StoreError, match="UTF-8"):
+        await store.apply(HERE, [Add(guideline())], author="t", reason="caf\udce9")
+    assert (await store.load(HERE)).guidelines == {}
+    await store.aclose()
 
 
 async def test_waiting_for_others_ends(tmp_path: Path) -> None:
