@@ -37,7 +37,7 @@ from benchmarks.compress_table import render
 CONFIGS = Path(__file__).with_name("configs")
 ROWS = ("none", "truncate", "clear", "summarise", "notes", "no-reasoning", "no-notes", "no-recent")
 """The rows of the table: files `compress-ROW.toml`; the first one is what the others are compared to."""
-MORE_ROWS = ("prices", "own", "extract")
+MORE_ROWS = ("cold", "prices", "own", "extract")
 
 
 class SearchEachQuestion:
