@@ -132,5 +132,5 @@ def _costs(path: Path | None) -> Any:
         return CostTable(costs={int(size): float(cost) for size, cost in json.loads(path.read_text()).items()})
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from None
-    except (AttributeError, TypeError, ValueError) as error:
+    except (AttributeError, OverflowError, RecursionError, TypeError, ValueError) as error:
         raise UserError(f"{path} is no table of costs: {error}") from None

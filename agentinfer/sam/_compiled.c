@@ -422,10 +422,8 @@ static uint32_t step(const Automaton *self, uint32_t *state, uint32_t length, ui
 }
 
 static PyObject *draft_at(const Automaton *self, const Calibration *calibration, Trail trail, uint32_t state,
-                          uint32_t length, PyObject *arguments) {
-    Py_ssize_t most;
-    double floor = 0.0, chance = 1.0;
-    if (!PyArg_ParseTuple(arguments, "n|d", &most, &floor)) return NULL;
+                          uint32_t length, Py_ssize_t most, double floor) {
+    double chance = 1.0;
     PyObject *tokens = PyList_New(0), *chances = PyList_New(0);
     if (tokens == NULL || chances == NULL) goto failed;
     while (PyList_GET_SIZE(tokens) < most) {
@@ -556,10 +554,13 @@ static PyObject *Automaton_extend(Automaton *self, PyObject *arguments, PyObject
 }
 
 static PyObject *Automaton_draft(Automaton *self, PyObject *arguments) {
+    Py_ssize_t most;
+    double floor = 0.0;
+    if (!PyArg_ParseTuple(arguments, "n|d", &most, &floor)) return NULL; /* which may let other threads run */
     if (!usable(self)) return NULL;
     uint32_t match = self->states[self->whole].link;
     uint32_t length = match == NONE ? 0 : self->states[match].length;
-    return draft_at(self, self->calibration, self->trail, match == NONE ? 0 : match, length, arguments);
+    return draft_at(self, self->calibration, self->trail, match == NONE ? 0 : match, length, most, floor);
 }
 
 static PyObject *Automaton_continuation(Automaton *self, PyObject *sequence) {
@@ -698,8 +699,11 @@ static PyObject *Cursor_follow(Cursor *self, PyObject *arguments, PyObject *name
 }
 
 static PyObject *Cursor_draft(Cursor *self, PyObject *arguments) {
+    Py_ssize_t most;
+    double floor = 0.0;
+    if (!PyArg_ParseTuple(arguments, "n|d", &most, &floor)) return NULL; /* which may let other threads run */
     if (!usable(self->automaton)) return NULL;
-    return draft_at(self->automaton, self->calibration, self->trail, self->state, self->length, arguments);
+    return draft_at(self->automaton, self->calibration, self->trail, self->state, self->length, most, floor);
 }
 
 static PyObject *Cursor_match_length(Cursor *self, void *ignored) { return PyLong_FromUnsignedLong(self->length); }

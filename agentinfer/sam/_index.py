@@ -4,9 +4,11 @@ import hashlib
 import threading
 from array import array
 from collections import OrderedDict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import groupby
+from uuid import uuid4
 
 from agentinfer.sam._automaton import Calibration, Cursor, SuffixAutomaton
 from agentinfer.sam._plain import CONTEXT, OWN
@@ -48,12 +50,18 @@ class Segment:
 
     Args:
         text: What `SuffixAutomaton.dump` gave.
+        session: Names the session, which may go on; unless given, the text is all that it said.
     """
 
-    def __init__(self, text: bytes) -> None:
+    def __init__(self, text: bytes, session: str | None = None) -> None:
         self.text = text
+        self.session = session
         self.id = hashlib.blake2b(text, digest_size=16).hexdigest()
-        self.sketch = sketch([entry & ~OWN for entry in array("I", text[: 4 * SKETCHED_TOKENS])])
+
+    @cached_property
+    def sketch(self) -> frozenset[int]:
+        """By which it is told how similar its beginning is to another's."""
+        return sketch([entry & ~OWN for entry in array("I", self.text[: 4 * SKETCHED_TOKENS])])
 
     def __len__(self) -> int:
         return len(self.text) // 4
@@ -73,12 +81,15 @@ class SessionDrafts:
     """One session, through all its turns. Made by `DraftIndex.session`."""
 
     def __init__(self, index: "DraftIndex", tenant: "_Tenant") -> None:
+        self.id = uuid4().hex
+        """It is the same in all segments that are made of this session."""
+        self.tenant = tenant
+        """What the sessions of its tenant have said."""
         self._index = index
-        self._tenant = tenant
         self._automaton = SuffixAutomaton(tenant.own)
         self._start: list[int] = []
         self._tail: list[int] = []
-        self._chosen: frozenset[str] = frozenset()
+        self.chosen: frozenset[str] = frozenset()
         """The earlier sessions drafted from,"""
         self._chosen_at = 0
         """and how long this one was when they were chosen."""
@@ -131,51 +142,78 @@ class SessionDrafts:
         return before if before.expected > here.expected else here
 
     def _look_back(self) -> None:
-        """Choose earlier sessions, anew when this one's beginning has doubled; take them up once they are merged."""
-        segments, length = self._tenant.segments, len(self._start)
-        if segments and length and length >= 2 * self._chosen_at:
-            others = {key: held for key, held in list(segments.items()) if key != self.shared}
-            chosen = frozenset(self._index.choose(self._start, others))
+        """Have earlier sessions chosen, anew when this one's beginning has doubled; take them up once merged."""
+        length = len(self._start)
+        if self.tenant.segments and length and length >= 2 * self._chosen_at:
             self._chosen_at = length
-            for key in chosen:
-                segments.move_to_end(key)
-            if chosen != self._chosen:
-                self._chosen = chosen
-                self._index.want(self._tenant, chosen)
-        merged = self._tenant.merged.get(self._chosen)
+            self._index.want(self)
+        merged = self.tenant.merged.get(self.chosen)
         if merged is not None and merged is not self._merged:
             self._merged = merged
-            self._cursor = Cursor(merged, self._tenant.earlier)
+            self._cursor = Cursor(merged, self.tenant.earlier)
             self._cursor.follow(self._tail)
+
+    def choose(self) -> bool:
+        """Choose the earlier sessions to draft from; whether they are others than before."""
+        others = {key: held for key, held in list(self.tenant.segments.items()) if key != self.shared}
+        chosen = frozenset(self._index.choose(self._start.copy(), others))
+        self.tenant.touch(chosen)
+        before, self.chosen = self.chosen, chosen
+        return chosen != before
 
 
 class _Tenant:
     """What one tenant's sessions have said."""
 
     def __init__(self) -> None:
-        self.sessions: OrderedDict[str, SessionDrafts] = OrderedDict()
         self.segments: OrderedDict[str, Segment] = OrderedDict()
-        """By use, the least recently used first."""
+        """By use, the least recently used first. A thread may load, or choose, meanwhile."""
+        self.tokens = 0
+        """Of all segments together."""
         self.merged: OrderedDict[frozenset[str], SuffixAutomaton] = OrderedDict()
         """Automata of several segments, the oldest first."""
         self.own = Calibration()
         """How far a session's own past is to be believed,"""
         self.earlier = Calibration()
         """and earlier sessions."""
+        self._changing = threading.Lock()
+
+    def add(self, segment: Segment) -> None:
+        """Add a segment, unless it is there."""
+        with self._changing:
+            if self.segments.setdefault(segment.id, segment) is segment:
+                self.tokens += len(segment)
+
+    def touch(self, keys: Iterable[str]) -> None:
+        """Note that segments are used; those dropped meanwhile are passed over."""
+        with self._changing:
+            for key in keys:
+                if key in self.segments:
+                    self.segments.move_to_end(key)
+
+    def drop(self, key: str | None = None) -> None:
+        """Drop a segment if it is there; unless one is named, the least recently used."""
+        with self._changing:
+            if key is None:
+                key = next(iter(self.segments), None)
+            if key is not None and key in self.segments:
+                self.tokens -= len(self.segments.pop(key))
 
 
 class DraftIndex:
     """Sessions and what each is likely to say next. Tenants share nothing.
 
-    A session drafts from its own past and from the earlier sessions most similar to it. Those are merged in a thread;
-    until that is done it drafts from its own past alone.
+    A session drafts from its own past and from the earlier sessions most similar to it. Those are chosen and merged in
+    a thread; until that is done it drafts from its own past alone.
 
     Args:
         max_tokens: Of all earlier sessions together, four bytes each; those not chosen for longest are dropped.
         max_merged: Tokens of merged sessions that are kept, about 80 bytes each.
-        max_sessions: Sessions under way; the longest unused becomes an earlier one.
+        max_sessions: Sessions under way, of all tenants together; the longest unused becomes an earlier one.
+        max_open: Tokens of sessions under way, of all tenants together, about 80 bytes each; the same. The session that
+            is asked for stays, however long it is.
         similar: How many earlier sessions a session drafts from; `None`: from all; 0: from none.
-        threaded: Whether a thread merges; else `build` does, when it is called.
+        threaded: Whether a thread chooses and merges; else `draft` chooses, and `build` merges when it is called.
     """
 
     def __init__(
@@ -184,64 +222,65 @@ class DraftIndex:
         max_tokens: int = 16_000_000,
         max_merged: int = 2_000_000,
         max_sessions: int = 1000,
+        max_open: int = 8_000_000,
         similar: int | None = 32,
         threaded: bool = True,
     ) -> None:
         self.max_tokens = max_tokens
         self.max_merged = max_merged
         self.max_sessions = max_sessions
+        self.max_open = max_open
         self.similar = similar
         self._threaded = threaded
         self._tenants: dict[str | None, _Tenant] = {}
-        self._wanted: deque[tuple[_Tenant, frozenset[str]]] = deque()
+        self._open: OrderedDict[tuple[str | None, str], SessionDrafts] = OrderedDict()
+        """By tenant and key, the longest unused first."""
+        self._wanted: deque[SessionDrafts] = deque()
         self._building = threading.Lock()
 
     def session(self, key: str, *, tenant: str | None = None) -> SessionDrafts:
         """A session: the same object for all its turns."""
-        here = self._tenant(tenant)
-        session = here.sessions.get(key)
+        session = self._open.get((tenant, key))
         if session is None:
-            session = here.sessions[key] = SessionDrafts(self, here)
-        here.sessions.move_to_end(key)
-        while len(here.sessions) > self.max_sessions:
-            self.close(next(iter(here.sessions)), tenant=tenant)
+            session = self._open[tenant, key] = SessionDrafts(self, self._tenant(tenant))
+        self._open.move_to_end((tenant, key))
+        held = sum(map(len, list(self._open.values())))
+        while len(self._open) > max(self.max_sessions, 1) or (held > self.max_open and len(self._open) > 1):
+            (name, unused), other = next(iter(self._open.items()))
+            held -= len(other)
+            self.close(unused, tenant=name)
         return session
 
     def open_sessions(self, tenant: str | None = None) -> frozenset[str]:
         """The keys of a tenant's sessions under way."""
-        return frozenset(self._tenant(tenant).sessions)
+        return frozenset(key for name, key in list(self._open) if name == tenant)
 
     def close(self, key: str, *, tenant: str | None = None) -> None:
         """End a session: from now on it is an earlier one."""
         self.share(key, tenant=tenant)
-        self._tenant(tenant).sessions.pop(key, None)
+        self._open.pop((tenant, key), None)
 
     def share(self, key: str, *, tenant: str | None = None) -> None:
         """Let others draft from what a session has said so far; it may go on."""
-        here = self._tenant(tenant)
-        session = here.sessions.get(key)
+        session = self._open.get((tenant, key))
         if session is None or not len(session):
             return
-        segment = Segment(session.automaton.dump())
+        segment = Segment(session.automaton.dump(), session.id)
         if session.shared is not None and session.shared != segment.id:
-            here.segments.pop(session.shared, None)
+            session.tenant.drop(session.shared)
         session.shared = segment.id
         self.add(segment, tenant=tenant)
 
     def add(self, segment: Segment, *, tenant: str | None = None) -> None:
         """Add an earlier session."""
-        self._tenant(tenant).segments.setdefault(segment.id, segment)
-        tenants = list(self._tenants.items())  # lists, since a thread may load meanwhile
-        sizes = {name: sum(map(len, list(held.segments.values()))) for name, held in tenants}
-        while sum(sizes.values()) > self.max_tokens:  # drop wherever the most is held
-            name = max(sizes, key=sizes.__getitem__)
-            sizes[name] -= len(self._tenants[name].segments.popitem(last=False)[1])
+        self._tenant(tenant).add(segment)
+        tenants = list(self._tenants.values())  # a list, since a thread may load meanwhile
+        while sum(held.tokens for held in tenants) > self.max_tokens:
+            max(tenants, key=lambda held: held.tokens).drop()
 
     def segments(self, tenant: str | None = None) -> list[Segment]:
-        """The earlier sessions of a tenant, the least recently chosen first; none that may go on."""
-        here = self._tenant(tenant)
-        going_on = {session.shared for session in list(here.sessions.values())}
-        return [segment for segment in list(here.segments.values()) if segment.id not in going_on]
+        """The earlier sessions of a tenant, and what was shared of those under way, the least recently chosen first."""
+        return list(self._tenant(tenant).segments.values())
 
     def calibrations(self, tenant: str | None = None) -> tuple[Calibration, Calibration]:
         """How far a tenant's drafts from the session itself, and from earlier ones, are to be believed."""
@@ -252,29 +291,32 @@ class DraftIndex:
         """The earlier sessions to draft from, for one that begins like this."""
         if self.similar is None or len(segments) <= self.similar:
             return list(segments)
-        return most_similar(sketch(start), {key: held.sketch for key, held in list(segments.items())}, self.similar)
+        return most_similar(sketch(start), {key: held.sketch for key, held in segments.items()}, self.similar)
 
-    def want(self, tenant: "_Tenant", chosen: frozenset[str]) -> None:
-        """Have sessions merged."""
-        if not chosen or chosen in tenant.merged:
+    def want(self, session: SessionDrafts) -> None:
+        """Have the earlier sessions to draft from chosen and merged."""
+        if not self._threaded and not session.choose():
             return
-        self._wanted.append((tenant, chosen))
+        self._wanted.append(session)
         if self._threaded and not self._building.locked():
             threading.Thread(target=self.build, name="agentinfer sam", daemon=True).start()
 
     def build(self) -> None:
-        """Merge what sessions wait for."""
+        """Choose and merge what sessions wait for."""
         while self._wanted:
             with self._building:
                 try:
-                    tenant, chosen = self._wanted.popleft()
+                    session = self._wanted.popleft()
                 except IndexError:
-                    return
+                    continue
+                if self._threaded and not session.choose():
+                    continue
+                tenant, chosen = session.tenant, session.chosen
                 held = [tenant.segments.get(key) for key in chosen]
-                if chosen not in tenant.merged:
+                if chosen and chosen not in tenant.merged:
                     tenant.merged[chosen] = merge([segment for segment in held if segment is not None])
                 while len(tenant.merged) > 1 and sum(map(len, list(tenant.merged.values()))) > self.max_merged:
                     tenant.merged.popitem(last=False)
 
     def _tenant(self, name: str | None) -> _Tenant:
-        return self._tenants.setdefault(name, _Tenant())
+        return self._tenants.get(name) or self._tenants.setdefault(name, _Tenant())

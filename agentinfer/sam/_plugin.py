@@ -22,8 +22,20 @@ from agentinfer.step import Middleware, ModelHandler, StepHandler, StepRequest, 
 
 __all__ = ["PredictionRefused", "PredictionSent", "RunRepeats", "Sam", "excludes_prediction"]
 
-EXCLUDING = ("logprobs", "top_logprobs", "presence_penalty", "frequency_penalty", "audio", "modalities")
-"""Fields of a request that exclude a `prediction`; so do tools, `max_completion_tokens`, and an `n` that is not 1."""
+EXCLUDING = (
+    "tools",
+    "functions",
+    "max_completion_tokens",
+    "logprobs",
+    "top_logprobs",
+    "presence_penalty",
+    "frequency_penalty",
+    "audio",
+    "modalities",
+)
+"""Fields of a request that exclude a `prediction`; so does an `n` that is not 1."""
+FADES = 0.01
+"""The share of what was learned of a model's predictions that a call without one takes away."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -108,8 +120,8 @@ class Sam:
         self.most = most
         self.repeats = repeats
         self._feeds: WeakKeyDictionary[SessionDrafts, Feed] = WeakKeyDictionary()
-        self._trust: dict[tuple[str, str], float] = {}
-        """Tokens accepted per token expected to be, by endpoint and model: a moving average."""
+        self._trust: dict[tuple[str | None, str, str], float] = {}
+        """Tokens accepted per token expected to be, by tenant, endpoint and model: a moving average."""
         self._refused: set[tuple[str, str]] = set()
         self._loaded: set[str | None] = set()
         self._unsaved: set[str | None] = set()
@@ -128,14 +140,18 @@ class Sam:
         drafts = self.index.session(key, tenant=run.tenant)
         feed = self._feeds.get(drafts)
         if feed is None:
-            feed = self._feeds[drafts] = Feed(drafts, self.tokenizer)
+            feed = self._feeds[drafts] = Feed(self.tokenizer)
         try:
-            yield _Bound(self, run, feed)
+            yield _Bound(self, run, feed, drafts)
         finally:
-            async with feed.lock:
-                await feed.hear(run.transcript)
-            if run.session is None:
-                self.index.close(key, tenant=run.tenant)
+            try:
+                async with feed.lock:
+                    await feed.hear(drafts, run.transcript)
+                    if run.session is not None:
+                        self.index.share(key, tenant=run.tenant)
+            finally:
+                if run.session is None:
+                    self.index.close(key, tenant=run.tenant)
             if self.path is not None:
                 self._unsaved.add(run.tenant)
                 if not self._saving:
@@ -146,14 +162,22 @@ class Sam:
         """Whether this request may carry a prediction."""
         return self.worth > 0 and _key(request) not in self._refused and not excludes_prediction(request)
 
-    def floor(self, request: ModelRequest) -> float:
-        """The probability from which on a token is sent to this model."""
-        return prediction_floor(self.worth, self._trust.get(_key(request), 1.0))
+    def floor(self, request: ModelRequest, tenant: str | None = None) -> float:
+        """The probability from which on a token of a tenant's reply is sent to this model."""
+        return prediction_floor(self.worth, self._trust.get((tenant, *_key(request)), 1.0))
 
-    def learned(self, request: ModelRequest, expected: float, accepted: int) -> None:
-        """Hear how much of a prediction was accepted."""
-        share = min(accepted / expected, 2.0)
-        self._trust[_key(request)] = max(0.7 * self._trust.get(_key(request), 1.0) + 0.3 * share, 0.05)
+    def learned(self, request: ModelRequest, expected: float, accepted: int, tenant: str | None = None) -> None:
+        """Hear how much of a tenant's prediction was accepted."""
+        self._learn(request, tenant, min(accepted / expected, 2.0), 0.3)
+
+    def unsent(self, request: ModelRequest, tenant: str | None = None) -> None:
+        """Hear that too little was expected for a prediction to be sent. What was learned fades, and is tried anew."""
+        if (tenant, *_key(request)) in self._trust:
+            self._learn(request, tenant, 1.0, FADES)
+
+    def _learn(self, request: ModelRequest, tenant: str | None, share: float, weight: float) -> None:
+        key = (tenant, *_key(request))
+        self._trust[key] = max((1 - weight) * self._trust.get(key, 1.0) + weight * share, 0.05)
 
     def refused(self, request: ModelRequest) -> None:
         """Hear that a model's endpoint does not take predictions."""
@@ -178,10 +202,11 @@ class Sam:
 class _Bound(Middleware):
     """What Sam does in one run."""
 
-    def __init__(self, sam: Sam, run: Run, feed: Feed) -> None:
+    def __init__(self, sam: Sam, run: Run, feed: Feed, drafts: SessionDrafts) -> None:
         self._sam = sam
         self._run = run
         self._feed = feed
+        self._drafts = drafts
         self._repeats = ActionRepeats(least=sam.repeats) if sam.repeats else None
 
     async def step(self, request: StepRequest, handler: StepHandler) -> StepResult:
@@ -200,14 +225,16 @@ class _Bound(Middleware):
         if request.prediction is not None or not sam.predicts(request):
             return await handler(request)
         async with self._feed.lock:
-            await self._feed.hear(self._run.transcript)
-            draft = self._feed.draft_reply(round(sam.most / sam.tokenizer.per_token), sam.floor(request))
+            await self._feed.hear(self._drafts, self._run.transcript)
+            most = round(sam.most / sam.tokenizer.per_token)
+            draft = self._feed.draft_reply(self._drafts, most, sam.floor(request, self._run.tenant))
         tokens = draft.tokens
         if sam.tokenizer.end in tokens:
             draft = draft.cut(tokens.index(sam.tokenizer.end))
         expected = draft.expected * sam.tokenizer.per_token
         text = sam.tokenizer.decode(draft.tokens)
         if expected < sam.least or not text:
+            sam.unsent(request, self._run.tenant)
             return await handler(request)
         try:
             completion = await handler(request.replace(prediction=text))
@@ -218,7 +245,7 @@ class _Bound(Middleware):
             return completion
         usage = completion.usage
         if usage.accepted_prediction_tokens is not None:
-            sam.learned(request, expected, usage.accepted_prediction_tokens)
+            sam.learned(request, expected, usage.accepted_prediction_tokens, self._run.tenant)
         self._run.emit(
             PredictionSent(
                 model=request.model.name,

@@ -1,8 +1,8 @@
 """Draft indexes on disk: one file per tenant, checked by a digest, replaced whole.
 
 A file is the line `agentinfer-drafts 1`, a line of JSON (`tenant`, `tokenizer`, `calibrations`, and of each segment its
-`id` and `bytes`, the least recently used first), the segments' texts one after the other (four bytes a token,
-little-endian, the highest bit set where the model wrote it), and the SHA-256 of all before.
+`id`, `session` and `bytes`, the least recently used first), the segments' texts one after the other (four bytes a
+token, little-endian, the highest bit set where the model wrote it), and the SHA-256 of all before.
 """
 
 import hashlib
@@ -15,6 +15,7 @@ from typing import Any
 
 from agentinfer.errors import UserError
 from agentinfer.local._lock import file_lock
+from agentinfer.sam._automaton import Calibration
 from agentinfer.sam._index import DraftIndex, Segment
 
 __all__ = ["IndexFileError", "load_index", "save_index"]
@@ -32,6 +33,8 @@ def save_index(
 ) -> Path:
     """Save a tenant's earlier sessions; what another process has saved meanwhile is kept beside them.
 
+    Of a session that was saved before, and has gone on, the longest version alone is kept.
+
     Args:
         index: What is saved.
         folder: Where.
@@ -48,19 +51,13 @@ def save_index(
     path = _path(folder, tenant)
     path.parent.mkdir(parents=True, exist_ok=True)
     with file_lock(path.with_suffix(".lock"), waiting=lambda: None):
-        segments = {segment.id: segment for segment in index.segments(tenant)}
+        segments = index.segments(tenant)
         if path.exists():
-            others = [segment for segment in _read(path, tenant, tokenizer)[0] if segment.id not in segments]
-            room = index.max_tokens - sum(map(len, segments.values()))
-            kept: list[Segment] = []
-            for segment in reversed(others):
-                room -= len(segment)
-                if room < 0:
-                    break
-                kept.insert(0, segment)
-            segments = {segment.id: segment for segment in (*kept, *segments.values())}
+            known = {segment.id for segment in segments}
+            others = [segment for segment in _read(path, tenant, tokenizer)[0] if segment.id not in known]
+            segments = _latest(_longest([*others, *segments]), index.max_tokens)
         calibrations = [calibration.dump() for calibration in index.calibrations(tenant)]
-        _write(path, tenant, tokenizer, list(segments.values()), calibrations)
+        _write(path, tenant, tokenizer, segments, calibrations)
     return path
 
 
@@ -88,13 +85,36 @@ def load_index(
     except FileNotFoundError:
         return 0
     try:
-        for calibration, values in zip(index.calibrations(tenant), calibrations, strict=True):
+        loads = list(zip(index.calibrations(tenant), calibrations, strict=True))
+        for _, values in loads:
+            Calibration().load(values)  # all are good before one is taken over
+        for calibration, values in loads:
             calibration.load(values)
-    except (TypeError, ValueError) as error:
+    except (OverflowError, TypeError, ValueError) as error:
         raise _damaged(path, str(error)) from None
     for segment in segments:
         index.add(segment, tenant=tenant)
     return len(segments)
+
+
+def _longest(segments: list[Segment]) -> list[Segment]:
+    """Of each session its longest version."""
+    lengths: dict[str, int] = {}
+    for segment in segments:
+        if segment.session is not None:
+            lengths[segment.session] = max(lengths.get(segment.session, 0), len(segment))
+    return [segment for segment in segments if segment.session is None or len(segment) == lengths[segment.session]]
+
+
+def _latest(segments: list[Segment], room: int) -> list[Segment]:
+    """The last segments, of so many tokens at most."""
+    kept: list[Segment] = []
+    for segment in reversed(segments):
+        room -= len(segment)
+        if room < 0:
+            break
+        kept.append(segment)
+    return kept[::-1]
 
 
 def _path(folder: str | os.PathLike[str], tenant: str | None) -> Path:
@@ -110,7 +130,7 @@ def _write(
         "tenant": tenant,
         "tokenizer": tokenizer,
         "calibrations": calibrations,
-        "segments": [{"id": segment.id, "bytes": len(segment.text)} for segment in segments],
+        "segments": [{"id": held.id, "session": held.session, "bytes": len(held.text)} for held in segments],
     }
     digest = hashlib.sha256()
     partial = path.with_suffix(".partial")
@@ -145,10 +165,13 @@ def _read(path: Path, tenant: str | None, tokenizer: str | None) -> tuple[list[S
             raise IndexFileError(f"cannot use {path}: its tokens are of another tokenizer. Take another folder")
         segments, at = [], 0
         for entry in about["segments"]:
-            segments.append(Segment(_swapped(texts[at : at + entry["bytes"]])))
+            text, session = texts[at : at + entry["bytes"]], entry.get("session")
+            if len(text) != entry["bytes"] or len(text) % 4 or not isinstance(session, str | None):
+                raise ValueError(f"{entry} is no segment")
+            segments.append(Segment(_swapped(text), session))
             at += entry["bytes"]
         return segments, about["calibrations"]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, RecursionError, TypeError, ValueError) as error:
         raise _damaged(path, repr(error)) from None
 
 

@@ -39,6 +39,8 @@ def load_recorded(path: str | Path, tokenizer: Tokenizer) -> list[Recorded]:
         found = list(_in_folder(path) if path.is_dir() else _in_lines(path))
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8: {error}") from None
     sessions = [Recorded(key, pieces) for key, messages in found if (pieces := _pieces(messages, tokenizer))]
     if not any(own for session in sessions for _, own in session.pieces):
         raise UserError(f"{path} holds no session in which a model wrote anything")
@@ -63,7 +65,7 @@ def _in_lines(path: Path) -> Iterator[tuple[str, list[Any]]]:
 def _parsed(text: str, where: str) -> dict[str, Any]:
     try:
         data = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{where} is not JSON: {error}") from None
     if not isinstance(data, dict):
         raise UserError(f"{where} is not a JSON object")
@@ -93,7 +95,8 @@ def _text(message: Mapping[str, Any]) -> str:
         return raw
     content = message.get("content", message.get("value"))
     parts = [content if isinstance(content, str) else "" if content is None else json.dumps(content)]
-    for call in message.get("tool_calls") or ():
+    calls = message.get("tool_calls")
+    for call in calls if isinstance(calls, list) else ():
         if isinstance(call, dict):
             inner = call["function"] if isinstance(call.get("function"), dict) else call
             parts.append(f"{inner.get('name', '')} {inner.get('arguments', '')}")

@@ -113,7 +113,7 @@ class SamProposer:
         self.tenant = os.environ.get("AGENTINFER_SAM_TENANT")
         self.path = os.environ.get("AGENTINFER_SAM_PATH")
         self.tables = _tables(os.environ.get("AGENTINFER_SAM_COSTS"))
-        self.index = DraftIndex(max_sessions=sys.maxsize)
+        self.index = DraftIndex(max_sessions=sys.maxsize, max_open=sys.maxsize)
         self._rows: dict[int, _Followed] = {}
         self._known: dict[str, _Followed] = {}
         """The longest unused first."""
@@ -254,7 +254,7 @@ class SamProposer:
             self.index.close(known.key, tenant=self.tenant)
 
     def save(self) -> None:
-        """Save the sessions that are over, in a thread."""
+        """Save the sessions that are over, or that others may draft from, in a thread."""
         if self._loaded and (self._saving is None or not self._saving.is_alive()):
             self._saving = threading.Thread(target=self._save, name="agentinfer sam")
             self._saving.start()

@@ -80,3 +80,11 @@ def test_a_table_for_people(chats: str, capsys: pytest.CaptureFixture[str]) -> N
 def test_used_wrongly(chats: str, options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sam", "simulate", chats, *options]) == 2
     assert capsys.readouterr().err.startswith("agentinfer: ")
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"1": 1' + "0" * 400 + "}", "{", "[]"])
+def test_costs_that_are_no_table(chats: str, tmp_path: Path, content: str, capsys: pytest.CaptureFixture[str]) -> None:
+    costs = tmp_path / "costs.json"
+    costs.write_text(content)
+    assert main(["sam", "simulate", chats, "--tokenizer", "bytes", "--costs", str(costs)]) == 2
+    assert "is no table of costs" in capsys.readouterr().err

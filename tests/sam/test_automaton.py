@@ -3,6 +3,7 @@ import random
 import threading
 from array import array
 from types import ModuleType
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -260,3 +261,19 @@ def test_a_cursor_keeps_its_automaton(path: ModuleType) -> None:
     cursor.follow([1])
     assert cursor.draft(2)[0] == [2, 3]
     assert made(path, [([1, 2, 3], False)]).memory > 0
+
+
+def test_a_draft_begins_once_its_arguments_are_read(path: ModuleType) -> None:
+    if path is _plain:
+        pytest.skip("it takes numbers as they are")
+    automaton: Any = made(path, [([1, 2, 3], False)])
+    cursor = path.Cursor(automaton)
+
+    class Floor:
+        def __float__(self) -> float:
+            automaton.extend([9, 1, 2])
+            cursor.follow([1, 2])
+            return 0.0
+
+    assert automaton.draft(2, Floor())[0] == [3, 9]
+    assert cursor.draft(2, Floor())[0] == [9, 1]

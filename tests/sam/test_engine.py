@@ -207,3 +207,10 @@ def test_text_streams_in_whole_characters_up_to_a_stop(text: str, stop: list[str
     ends = [(at + len(word), at) for word in stop if (at := text.find(word)) >= 0]
     assert "".join(pieces) == text[: min(ends)[1] if ends else None], "up to the stop that is complete first"
     assert stream.stopped == any(word in text for word in stop)
+
+
+def test_two_engines_with_one_index_follow_sessions_of_their_own() -> None:
+    index = DraftIndex(threaded=False)
+    one, other = (Follower(index).follow([1, 2, 3]) for _ in range(2))
+    assert one.drafts is not other.drafts
+    assert len(one.drafts) == len(other.drafts) == 3

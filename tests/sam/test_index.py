@@ -1,6 +1,10 @@
 import hashlib
+import json
 import threading
+from array import array
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -101,7 +105,7 @@ def test_memory_is_bounded(texts: list[list[int]], most: int) -> None:
 
 
 def test_what_is_chosen_stays() -> None:
-    index = DraftIndex(max_tokens=100, similar=1)
+    index = DraftIndex(max_tokens=100, similar=1, threaded=False)
     said(index, "a", PHRASE)
     said(index, "b", list(range(200, 240)))
     first, second = (segment.id for segment in index.segments())
@@ -270,7 +274,7 @@ def test_others_draft_from_a_session_that_goes_on() -> None:
     session.extend(PHRASE[:5])
     built(index, session)
     assert session.draft(2, 0.0).tokens == PHRASE[5:7]
-    assert index.segments() == [], "what goes on is not saved yet"
+    assert [len(segment) for segment in index.segments()] == [len(going_on)]
     index.close("a")
     assert [len(segment) for segment in index.segments()] == [len(going_on)], "it is there once"
 
@@ -322,3 +326,144 @@ def test_a_thread_merges_unless_told_otherwise() -> None:
         if thread.name == "agentinfer sam":
             thread.join()
     assert session.draft(3, 0.0).tokens == PHRASE[5:8]
+
+
+def test_a_session_that_goes_on_is_saved_once(tmp_path: Path) -> None:
+    index, other = (DraftIndex(threaded=False) for _ in range(2))
+    session = index.session("a")
+    for number in range(4):
+        session.extend([number, *PHRASE])
+        index.share("a")
+        save_index(index, tmp_path)
+        if number == 1:
+            load_index(other, tmp_path)
+    said(other, "b", PHRASE)
+    save_index(other, tmp_path)
+    found = DraftIndex(threaded=False)
+    load_index(found, tmp_path)
+    assert sorted(map(len, found.segments())) == [len(PHRASE), len(session)]
+
+
+def test_what_is_dropped_while_sessions_are_chosen_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    index = DraftIndex(max_tokens=100, similar=1, threaded=False)
+    for start in (100, 200):
+        index.add(Segment(array("I", range(start, start + 40)).tobytes()))
+    really = index.choose
+
+    def choose(start: Sequence[int], segments: Mapping[str, Segment]) -> list[str]:
+        chosen = really(start, segments)
+        index.add(Segment(array("I", range(300, 400)).tobytes()))
+        return chosen
+
+    monkeypatch.setattr(index, "choose", choose)
+    session = index.session("a")
+    session.extend(PHRASE[:5])
+    built(index, session)
+    assert session.draft(3, 0.0).tokens == []
+    assert [len(segment) for segment in index.segments()] == [100]
+
+
+@given(
+    st.integers(0, 60),
+    st.lists(
+        st.tuples(st.sampled_from(["one", "two"]), st.sampled_from("abc"), st.integers(1, 20), st.booleans()),
+        max_size=20,
+    ),
+)
+def test_what_is_held_is_counted(most: int, turns: list[tuple[str, str, int, bool]]) -> None:
+    index = DraftIndex(max_tokens=most, threaded=False)
+    for tenant, key, length, over in turns:
+        index.session(key, tenant=tenant).extend([length] * length)
+        (index.close if over else index.share)(key, tenant=tenant)
+        held = {name: sum(map(len, index.segments(name))) for name in ("one", "two")}
+        assert {name: index._tenant(name).tokens for name in held} == held
+        assert sum(held.values()) <= most
+
+
+def test_saving_sketches_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = DraftIndex(threaded=False)
+    said(index, "a", PHRASE)
+    monkeypatch.setattr("agentinfer.sam._index.sketch", None)
+    save_index(index, tmp_path)
+    save_index(index, tmp_path)
+    assert load_index(DraftIndex(threaded=False), tmp_path) == 1
+
+
+def test_no_draft_waits_for_sessions_to_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    index = DraftIndex()
+    goes_on, chosen_in = threading.Event(), list[threading.Thread]()
+    really = index.choose
+
+    def choose(start: Sequence[int], segments: Mapping[str, Segment]) -> list[str]:
+        goes_on.wait()
+        chosen_in.append(threading.current_thread())
+        return really(start, segments)
+
+    monkeypatch.setattr(index, "choose", choose)
+    said(index, "a", PHRASE)
+    session = index.session("b")
+    session.extend(PHRASE[:5])
+    try:
+        assert session.draft(3, 0.0).tokens == []
+    finally:
+        goes_on.set()
+    for thread in threading.enumerate():
+        if thread.name == "agentinfer sam":
+            thread.join()
+    assert threading.current_thread() not in chosen_in
+    assert session.draft(3, 0.0).tokens == PHRASE[5:8]
+
+
+@pytest.mark.parametrize(
+    ("about", "texts"),
+    [
+        ({"calibrations": [[0.0, 5.0, 5.0], [1.0, "x", 2.0]], "segments": []}, b""),
+        ({"calibrations": [[0.0, 5.0, 5.0], [0.0, 1.0, 2.0]], "segments": []}, b""),
+        ({"calibrations": [[0.0, 5.0, 5.0]], "segments": []}, b""),
+        ({"calibrations": [[], [0, 10**400, 5]], "segments": []}, b""),
+        ({"calibrations": [[], []], "segments": [{"id": "x", "bytes": 16385}]}, bytes(16385)),
+        ({"calibrations": [[], []], "segments": [{"id": "x", "bytes": 8}]}, b"1234"),
+        ({"calibrations": [[], []], "segments": [{"id": "x", "bytes": -4}]}, b"1234"),
+        ({"calibrations": [[], []], "segments": [{"id": "x", "bytes": 4, "session": []}]}, b"1234"),
+        (None, b"[" * 200_000),
+    ],
+)
+def test_a_file_that_was_made_up_changes_nothing(about: dict[str, Any] | None, texts: bytes, tmp_path: Path) -> None:
+    line = texts if about is None else json.dumps({"tenant": None, **about}).encode()
+    body = b"agentinfer-drafts 1\n" + line + b"\n" + texts
+    (tmp_path / "all.drafts").write_bytes(body + hashlib.sha256(body).digest())
+    index = DraftIndex(threaded=False)
+    with pytest.raises(IndexFileError):
+        load_index(index, tmp_path)
+    assert index.segments() == []
+    assert [calibration.dump() for calibration in index.calibrations()] == [[], []]
+
+
+def test_a_file_that_names_no_sessions_is_read(tmp_path: Path) -> None:
+    about: dict[str, Any] = {"tenant": None, "calibrations": [[], []], "segments": [{"id": "x", "bytes": 8}]}
+    body = b"agentinfer-drafts 1\n" + json.dumps(about).encode() + b"\n" + array("I", [1, 2]).tobytes()
+    (tmp_path / "all.drafts").write_bytes(body + hashlib.sha256(body).digest())
+    index = DraftIndex(threaded=False)
+    assert load_index(index, tmp_path) == 1
+    said(index, "a", PHRASE)
+    save_index(index, tmp_path)
+    assert load_index(DraftIndex(threaded=False), tmp_path) == 2
+
+
+@given(
+    st.integers(1, 4),
+    st.integers(0, 60),
+    st.lists(st.tuples(st.sampled_from([None, "one", "two"]), st.sampled_from("abc"), st.integers(0, 30)), max_size=20),
+)
+def test_sessions_under_way_are_bounded_over_all_tenants(
+    most: int, tokens: int, turns: list[tuple[str | None, str, int]]
+) -> None:
+    index = DraftIndex(max_sessions=most, max_open=tokens, threaded=False)
+    for tenant, key, length in turns:
+        session = index.session(key, tenant=tenant)
+        assert key in index.open_sessions(tenant), "the one that is asked for stays"
+        keys = [(name, other) for name in (None, "one", "two") for other in index.open_sessions(name)]
+        assert len(keys) <= most
+        lengths = [len(index._open[at]) for at in keys]
+        assert sum(lengths) <= max(tokens, len(session))
+        session.extend([7] * length)

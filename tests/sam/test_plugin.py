@@ -1,13 +1,30 @@
+import asyncio
+import gc
+import threading
+import weakref
+from itertools import accumulate, takewhile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agentinfer import Agent, Profile, RunResult, Sampling, tool
 from agentinfer._plugins import find_plugin, make_plugin
 from agentinfer.events import PluginFailed
 from agentinfer.models import ModelRequest
-from agentinfer.sam import PredictionRefused, PredictionSent, RunRepeats, Sam, excludes_prediction
+from agentinfer.sam import (
+    ByteTokenizer,
+    DraftIndex,
+    PredictionRefused,
+    PredictionSent,
+    RunRepeats,
+    Sam,
+    excludes_prediction,
+    load_index,
+)
+from agentinfer.sam._feed import LONG, Feed
 from agentinfer.testing import ScriptedModel, call, http, say
 from agentinfer.transcript import Message, View
 
@@ -94,6 +111,10 @@ async def test_an_endpoint_that_refuses_predictions_is_asked_without() -> None:
         ({"sampling": Sampling(extra={"n": 1, "logprobs": False})}, False),
         ({"sampling": Sampling(extra={"logprobs": True})}, True),
         ({"sampling": Sampling(extra={"presence_penalty": 0.5})}, True),
+        ({"sampling": Sampling(extra={"max_completion_tokens": 50})}, True),
+        ({"sampling": Sampling(extra={"tools": [{"type": "web_search"}]})}, True),
+        ({"sampling": Sampling(extra={"functions": [{}], "n": 1})}, True),
+        ({"sampling": Sampling(extra={"tools": []})}, False),
         ({"sampling": Sampling(max_tokens=50)}, False),
         (
             {
@@ -180,3 +201,137 @@ async def test_a_damaged_file_does_not_disturb_runs(tmp_path: Path) -> None:
             assert (await agent.run("?")).answer == "yes"
     assert any("cannot read" in getattr(event, "error", "") for event in sam.background.events)
     assert (tmp_path / "bytes" / "all.drafts").read_bytes() == b"rubbish"
+
+
+async def test_another_session_is_learned_from_while_it_goes_on() -> None:
+    sam = Sam(tokenizer="bytes", worth=10.0, least=4)
+    with ScriptedModel(*[say(REPORT)] * 6, profile=PREDICTS) as model:
+        agent = Agent(model, plugins=[sam])
+        for tenant, session in (("one", "a"), ("one", "b"), ("one", "c"), ("two", "d"), ("one", "e"), ("one", "e")):
+            await agent.run(f"Write the report of {session}.", tenant=tenant, session=session)
+            sam.index.build()
+        assert ("prediction" in model.requests[3], "prediction" in model.requests[5]) == (False, True)
+    assert len(sam.index.segments("one")) == 4
+
+
+async def test_sessions_are_kept_between_programs_each_once(tmp_path: Path) -> None:
+    sam = Sam(tmp_path, tokenizer="bytes")
+    with ScriptedModel(*[say(REPORT)] * 6) as model:
+        async with Agent(model, plugins=[sam]) as agent:
+            for session in ("a", "b", "c") * 2:
+                await agent.run(f"Write the report of {session}.", session=session)
+                await sam.background.drain()
+    found = DraftIndex(threaded=False)
+    assert load_index(found, tmp_path / "bytes") == 3
+    lengths = [len(sam.index.session(f"session {name}")) for name in "abc"]
+    assert sorted(map(len, found.segments())) == sorted(lengths)
+
+
+async def test_a_session_that_is_over_is_freed() -> None:
+    sam = Sam(tokenizer="bytes")
+    with ScriptedModel(say("yes")) as model:
+        await Agent(model, plugins=[sam]).run("?", session="s")
+    held = weakref.ref(sam.index.session("session s"))
+    sam.index.close("session s")
+    gc.collect()
+    assert held() is None
+
+
+class Waiting(ByteTokenizer):
+    """Stops before a long text until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.reached, self.goes_on = threading.Event(), threading.Event()
+        self.encoded: list[str] = []
+
+    def encode(self, text: str) -> list[int]:
+        if len(text) >= LONG:
+            self.reached.set()
+            self.goes_on.wait()
+        self.encoded.append(text)
+        return super().encode(text)
+
+
+async def test_a_cancelled_run_is_written_before_the_next() -> None:
+    tokenizer = Waiting()
+    sam = Sam(tokenizer=tokenizer)
+    question = "x" * LONG
+    with ScriptedModel(say("a"), say("b")) as model:
+        agent = Agent(model, plugins=[sam])
+        first = asyncio.create_task(agent.run(question, session="s"))
+        await asyncio.to_thread(tokenizer.reached.wait)
+        first.cancel()
+        second = asyncio.create_task(agent.run("next", session="s"))
+        for _ in range(100):  # whatever can go on without the long text does
+            await asyncio.sleep(0)
+        tokenizer.goes_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        assert not events(await second, PluginFailed)
+    assert tokenizer.encoded.index(question) < tokenizer.encoded.index("next")
+
+
+async def test_a_cancelled_run_waits_for_what_is_written_however_often_it_is_cancelled() -> None:
+    tokenizer = Waiting()
+    feed = Feed(tokenizer)
+    drafts = DraftIndex(threaded=False).session("s")
+    heard = asyncio.create_task(feed.hear(drafts, [Message.user("x" * LONG)]))
+    await asyncio.to_thread(tokenizer.reached.wait)
+    for _ in range(3):
+        heard.cancel()
+        await asyncio.sleep(0)
+    assert not heard.done()
+    tokenizer.goes_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await heard
+    assert len(drafts) == len("user\n") + LONG + 1
+
+
+async def test_a_failed_run_costs_the_next_what_is_new() -> None:
+    sam = Sam(tokenizer="bytes")
+    refusal = http(400, {"error": {"message": "no"}})
+    with ScriptedModel(say(REPORT), refusal, say("yes")) as model:
+        agent = Agent(model, plugins=[sam])
+        sizes = []
+        for question in ("Write the report.", "One.", "Two."):
+            await agent.run(question, session="s")
+            sizes.append(len(sam.index.session("session s")))
+    assert sizes[2] - sizes[1] == len("user\nTwo.") + 1 + len("assistant\nyes") + 1
+
+
+@given(st.lists(st.lists(st.sampled_from("ab"), max_size=6).map(lambda words: [*accumulate(words)]), max_size=6))
+def test_what_histories_share_is_heard_once(histories: list[list[str]]) -> None:
+    async def hear() -> None:
+        feed, drafts, before = Feed(ByteTokenizer()), DraftIndex(threaded=False).session("s"), list[str]()
+        for history in histories:
+            length = len(drafts)
+            await feed.hear(drafts, [Message.user(text) for text in history])
+            common = [*takewhile(lambda pair: pair[0] == pair[1], zip(before, history, strict=False))]
+            new = history[len(common) :]
+            assert len(drafts) - length == sum(len(f"user\n{text}") + 1 for text in new)
+            before = history
+
+    asyncio.run(hear())
+
+
+def test_predictions_are_tried_anew_after_a_while_and_by_tenant() -> None:
+    sam = Sam(tokenizer="bytes")
+    with ScriptedModel(profile=PREDICTS) as model:
+        request = ModelRequest(model=model, view=View([Message.user("hi")]))
+        for _ in range(2):
+            sam.learned(request, 100.0, 0, "one")
+        assert sam.floor(request, "one") > 1.0
+        assert sam.floor(request, "two") == sam.floor(request) == 0.5
+        for _ in range(100):
+            sam.unsent(request, "one")
+        assert sam.floor(request, "one") < 0.7
+
+
+async def test_a_call_without_a_prediction_lets_what_was_learned_fade() -> None:
+    sam = Sam(tokenizer="bytes")
+    with ScriptedModel(say("yes"), profile=PREDICTS) as model:
+        request = ModelRequest(model=model, view=View([Message.user("?")]))
+        sam.learned(request, 100.0, 0, "one")
+        before = sam.floor(request, "one")
+        await Agent(model, plugins=[sam]).run("?", tenant="one")
+        assert sam.floor(request, "one") < before

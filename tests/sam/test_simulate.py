@@ -115,3 +115,25 @@ def test_what_is_no_session_is_told(tmp_path: Path, content: str) -> None:
         load_recorded(path, ByteTokenizer())
     with pytest.raises(UserError, match="cannot read"):
         load_recorded(tmp_path / "none", ByteTokenizer())
+
+
+def test_tool_calls_that_are_no_list_are_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "chats.jsonl"
+    path.write_text('{"messages": [{"role": "assistant", "content": "x", "tool_calls": 3}]}')
+    (session,) = load_recorded(path, ByteTokenizer())
+    assert ByteTokenizer().decode(session.pieces[-1][0][:-1]) == "x"
+
+
+@pytest.mark.parametrize(
+    "content", ['{"messages": [{"role": "assistant", "content": "é"}]}'.encode("latin-1"), b"[" * 100_000]
+)
+def test_what_cannot_be_read_is_told(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "chats.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="is not"):
+        load_recorded(path, ByteTokenizer())
+    folder = tmp_path / "results"
+    folder.mkdir()
+    (folder / "a.json").write_bytes(content)
+    with pytest.raises(UserError, match="is not"):
+        load_recorded(folder, ByteTokenizer())

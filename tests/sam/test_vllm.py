@@ -277,7 +277,7 @@ def test_sessions_that_rest_are_drafted_from(monkeypatch: pytest.MonkeyPatch) ->
         engine.step(PHRASE[:3])
     engine.proposer.index.build()
     assert engine.step(PHRASE[3:5]) == [PHRASE[5:9]]
-    assert engine.proposer.index.segments() == [], "both may go on, so that neither is saved"
+    assert len(engine.proposer.index.segments()) == 2, "of both others may draft"
 
 
 def test_the_index_is_saved_and_loaded(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from itertools import count
+from uuid import uuid4
 
 from agentinfer.sam._index import DraftIndex, SessionDrafts
 from agentinfer.sam._plain import CONTEXT
@@ -52,13 +52,12 @@ class Follower:
         self._sessions = max(sessions, 1)
         self._tenant = tenant
         self._open: OrderedDict[str, Followed] = OrderedDict()
-        self._names = map("engine {}".format, count(1))
 
     def follow(self, prompt: Sequence[int]) -> Followed:
         """The conversation that a prompt goes on from, or a new one, with the prompt taken in."""
         key = max(self._open, key=lambda key: self._open[key].shared(prompt), default=None)
         if key is None or not self._open[key].shared(prompt):
-            key = next(self._names)
+            key = f"engine {uuid4().hex}"
             while len(self._open) >= self._sessions:
                 self.index.close(self._open.popitem(last=False)[0], tenant=self._tenant)
             self._open[key] = Followed(self.index.session(key, tenant=self._tenant))
