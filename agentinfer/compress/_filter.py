@@ -32,10 +32,9 @@ async def filter_hits(
     tool = run.tools.get(call.name)
     if settings.rank == "off" or not hits or tool is None or tool.render is None:
         return result
-    if result.content != tool.render(result.value):  # somebody has had a hand in it, which rendering anew would undo
-        return result
     ranked = await _rank(run, settings, small, call, hits)
-    if not ranked.dropped:
+    # Where somebody else has had a hand in it, rendering anew would undo that.
+    if not ranked.dropped or result.content != tool.render(result.value):
         return result
     dropped = [hits[at] for at in ranked.dropped]
     value = [result.value[at] for at in ranked.kept]

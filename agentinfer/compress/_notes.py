@@ -14,6 +14,7 @@ from agentinfer.transcript import Message, View
 __all__ = [
     "HEADING",
     "INSTRUCTIONS",
+    "MATERIAL_TOKENS",
     "Note",
     "Read",
     "extract",
@@ -44,6 +45,9 @@ _EXAMPLE_NOTES = """\
 
 _ASK = "The notes on this material, facts of it alone, one to a line with the number of the source:"
 """Behind the material, where small models have forgotten what stands before it and write the example's notes again."""
+
+MATERIAL_TOKENS = 3_000
+"""Of one call for notes at most: calls are made side by side, and small models lose their way in more."""
 
 HEADING = "My notes on "
 """What notes begin with."""

@@ -1,8 +1,10 @@
 """The cuts that could be made of a view, in tokens."""
 
+import math
 from collections.abc import Sequence
 
 from agentinfer.compress._cut import Step, cuttable, is_whole, stub
+from agentinfer.compress._notes import MATERIAL_TOKENS
 from agentinfer.compress._policy import Option
 from agentinfer.compress._settings import Settings
 from agentinfer.models import ModelRequest
@@ -58,15 +60,15 @@ def options_of(
         carried += (removed - added - before) * (len(steps) - settings.recent - step.number + 1)
         notes = min(float(settings.notes_tokens), NOTES_SHARE * removed) if settings.notes != "none" else 0.0
         asked = settings.notes == "model"
+        calls = math.ceil(removed / MATERIAL_TOKENS) if apart else 1
+        told = calls * (ASKED_TOKENS + apart * EXAMPLE_TOKENS) + SOURCE_TOKENS * results + apart * removed
         first = gone[0] if settings.reasoning else step.position
         option = Option(
             kept=calibrate(request.codec.tool_tokens + encoded.tokens_of(first + shift)),
             removed=calibrate(removed),
             added=calibrate(added + notes),
             carried=calibrate(carried),
-            notes_prompt=calibrate(
-                asked * (ASKED_TOKENS + SOURCE_TOKENS * results + apart * (EXAMPLE_TOKENS + removed))
-            ),
+            notes_prompt=calibrate(asked * told),
             notes_cached=calibrate(request.raw_tokens) if asked and not apart else 0,
             notes_completion=calibrate(asked * notes),
         )

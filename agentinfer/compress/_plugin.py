@@ -4,6 +4,7 @@ import weakref
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Literal
 
 from agentinfer._threads import run_in_thread
@@ -20,9 +21,26 @@ from agentinfer.tools import ToolSet, read_result
 __all__ = ["Compress"]
 
 KEPT_RUNS = 200
-"""Runs whose lengths are remembered."""
+"""Runs of which is remembered how they went."""
 WAITING = 1000
 """Sessions for which work is kept between two runs."""
+
+
+@dataclass(slots=True)
+class Course:
+    """How a run goes, or all runs of a session."""
+
+    turns: int = 0
+    """Steps so far for which a model was asked."""
+    failures: int = 0
+    """Compressions in a row that came to nothing."""
+    rest_until: int = 0
+    """The turn before which none is begun."""
+
+    def note_failure(self) -> None:
+        """Wait twice as long as last time before the next try."""
+        self.failures += 1
+        self.rest_until = self.turns + 2**self.failures
 
 
 class Compress:
@@ -93,8 +111,8 @@ class Compress:
         self.small = small
         self.background = Background("compress", tokens=tokens, cost=cost)
         """Work for sessions, which goes on between two runs of one."""
-        self.lengths: OrderedDict[Hashable, int] = OrderedDict()
-        """Turns of the latest runs that ended; those of one session are one."""
+        self.courses: OrderedDict[Hashable, Course] = OrderedDict()
+        """Of the latest runs that ended; those of one session are one."""
         self.lag = 2.0
         """Turns from the start of work until it takes effect, a moving average."""
         self.refusing: set[str] = set()
@@ -113,7 +131,7 @@ class Compress:
         try:
             yield compression
         finally:
-            self._note_length(run, compression.turns)
+            self._keep(run, compression.course)
             self._leave(run, compression)
 
     def spawn(self, run: Run, work: Work) -> None:
@@ -121,19 +139,19 @@ class Compress:
         owner = run if run.session is None else self.background
         owner.spawn(work.prepare(), name="compress")
 
-    def turns_before(self, run: Run) -> int:
-        """How many turns were made before this run: by its session, or before it was resumed."""
-        known = self.lengths.get(_key(run))
+    def course_of(self, run: Run) -> Course:
+        """How it went before this run: in its session, or before it was resumed."""
+        known = self.courses.get(_key(run))
         if known is not None:
             return known
         own = run.transcript[run.opening :]
-        return sum(1 for message in own if message.role == "assistant" and not message.stands_for)
+        return Course(turns=sum(message.role == "assistant" and not message.stands_for for message in own))
 
-    def _note_length(self, run: Run, turns: int) -> None:
-        self.lengths[_key(run)] = turns
-        self.lengths.move_to_end(_key(run))
-        while len(self.lengths) > KEPT_RUNS:
-            self.lengths.popitem(last=False)
+    def _keep(self, run: Run, course: Course) -> None:
+        self.courses[_key(run)] = course
+        self.courses.move_to_end(_key(run))
+        while len(self.courses) > KEPT_RUNS:
+            self.courses.popitem(last=False)
 
     def learn_lag(self, turns: int) -> None:
         """Learn from work that took effect after so many turns."""

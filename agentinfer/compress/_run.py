@@ -42,8 +42,7 @@ class Compression(Middleware):
 
     def __init__(self, plugin: "Compress", run: Run, ask: Ask) -> None:
         self.work: Work | None = None
-        self.turns = plugin.turns_before(run)
-        """Steps so far for which a model was asked, those of a session's earlier runs included."""
+        self.course = plugin.course_of(run)
         self._plugin = plugin
         self._run = run
         self._ask = ask
@@ -55,14 +54,12 @@ class Compression(Middleware):
         self._growth = GROWTH
         self._look_again = 0
         """Tokens of the prompt before it is thought about again."""
-        self._rest_until = 0
-        self._failures = 0
 
     async def step(self, request: StepRequest, handler: StepHandler) -> StepResult:
         """Begin work beside the step, where it pays; put what is ready into effect behind it. Waits for nothing."""
         self._consider(request)
         result = await handler(request)
-        self.turns += result.usage.calls > 0  # what a plug-in says in the model's place carries no prompt
+        self.course.turns += result.usage.calls > 0  # what a plug-in says in the model's place carries no prompt
         self._learn(result)
         self.take(request, ends=result.answer is not None)
         return result
@@ -75,7 +72,7 @@ class Compression(Middleware):
     # T0
 
     def _consider(self, request: StepRequest) -> None:
-        if self.work is not None or self.turns < self._rest_until or not self._run.tools:
+        if self.work is not None or self.course.turns < self.course.rest_until or not self._run.tools:
             return
         sent = request_of(request, self._run.view)
         total, window = sent.tokens, self._window_of(sent)
@@ -100,7 +97,7 @@ class Compression(Middleware):
             self._plugin.small,
             self._ask,
             reason=decision.reason,
-            at_step=self.turns,
+            at_step=self.course.turns,
             warm=outlook.prewarm,
             joined=sent.model.name in self._plugin.refusing,
             tell=self._run.emit,
@@ -112,7 +109,8 @@ class Compression(Middleware):
         share = run.calls.ledger.hit_share(sent)
         turns = settings.turns
         if turns is None:
-            turns = expected_turns(self.turns, None if run.session else self._left(), self._plugin.lengths.values())
+            left = None if run.session else self._left()
+            turns = expected_turns(self.course.turns, left, (past.turns for past in self._plugin.courses.values()))
         return Outlook(
             total=total,
             growth=self._growth,
@@ -187,15 +185,14 @@ class Compression(Middleware):
         elif (view := work.cut.apply(run.view)) is None:
             self._drop("stale")
         else:
-            self._failures = 0
-            self._plugin.learn_lag(self.turns - work.at_step)
+            self.course.failures = 0
+            self._plugin.learn_lag(self.course.turns - work.at_step)
             step = self._step if request else self._step - 1
             self._commit(request or work.request, view, work.cut, work.reason, step, work.causes)
 
     def _drop(self, why: str) -> None:
-        self._failures += 1
         self._report.dropped += 1
-        self._rest_until = self.turns + 2**self._failures
+        self.course.note_failure()
         self._run.emit(CompressionDropped(reason=why))
 
     def _commit(

@@ -12,6 +12,7 @@ from agentinfer.compress._cut import Cut, Step, is_notes, is_whole
 from agentinfer.compress._events import NotesReady
 from agentinfer.compress._notes import (
     HEADING,
+    MATERIAL_TOKENS,
     Note,
     Read,
     notes_request,
@@ -35,9 +36,8 @@ __all__ = ["Ask", "Work", "earlier_notes", "request_of"]
 
 PROMPT_TOKENS = 1_000
 """Kept free in that window for what is said beside the material."""
-MATERIAL_TOKENS = 6_000
-"""Of one call for notes at most."""
-
+LEAST_NOTES = 100
+"""Tokens that each of several calls may write in any case."""
 
 Ask = Callable[[ModelRequest], Awaitable[Completion]]
 """Makes a model call on somebody's account: a run's, or that of work for its session."""
@@ -203,21 +203,31 @@ class Work:
         return await self._call(asked, model=request.model, tools=request.tools, output=None)
 
     async def _ask_apart(self, view: View, sources: Sequence[Source], task: str, earlier: Sequence[str]) -> str:
-        """Ask a model that has not seen the history, in as many calls as its window needs."""
+        """Ask a model that has not seen the history, in calls side by side."""
         model = (self._small or self.request.model).speaking(PROTOCOLS["native"])  # plain text
         room = (model.context_window or 10**9) - PROMPT_TOKENS - self._settings.notes_tokens
         limit = max(min(room, MATERIAL_TOKENS), 200) * CHARS_PER_TOKEN
-        texts: list[str] = []
-        for batch in _batches(sources, limit):
-            told = "\n".join([*earlier, *texts])[-limit // 4 :]
-            asked = notes_request(batch, task, thoughts_of(view), told, self.run.nonce)
-            texts.append(await self._call(asked, model=model))
-        return "\n".join(texts)
+        told = "\n".join(earlier)[-limit // 4 :]
+        batches = _batches(sources, limit)
+        most = self._settings.notes_tokens
+        most = max(most // max(len(batches), 1), min(most, LEAST_NOTES))
 
-    async def _call(self, view: View, *, model: Model, tools: ToolSet | None = None, output: Any = None) -> str:
+        async def ask(batch: Sequence[Source]) -> str:
+            asked = notes_request(batch, task, thoughts_of(view), told, self.run.nonce)
+            return await self._call(asked, model=model, most=most)
+
+        texts = await asyncio.gather(*map(ask, batches), return_exceptions=True)
+        for error in texts:
+            if isinstance(error, BaseException):
+                raise error
+        return "\n".join(map(str, texts))
+
+    async def _call(
+        self, view: View, *, model: Model, most: int = 0, tools: ToolSet | None = None, output: Any = None
+    ) -> str:
         if self.given_up:
             raise ValueError("stale")
-        sampling = dataclasses.replace(model.sampling, max_tokens=self._settings.notes_tokens)
+        sampling = dataclasses.replace(model.sampling, max_tokens=most or self._settings.notes_tokens)
         completion = await self._ask(
             ModelRequest(
                 model=model,

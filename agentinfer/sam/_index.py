@@ -1,6 +1,7 @@
 """The draft index: what sessions have said, per tenant, and what each is likely to say next."""
 
 import hashlib
+import math
 import threading
 from array import array
 from collections import OrderedDict, deque
@@ -19,6 +20,8 @@ __all__ = ["Draft", "DraftIndex", "Segment", "SessionDrafts", "merge"]
 SEPARATOR_COUNT = 1 << 16
 SEPARATORS = OWN - 1 - SEPARATOR_COUNT
 """The first of the tokens that stand between merged sessions; they are never drafted."""
+AGAIN = 1000
+"""Tokens by which a session has to go on before what was let go of is merged for it once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +95,17 @@ class SessionDrafts:
         self.chosen: frozenset[str] = frozenset()
         """The earlier sessions drafted from,"""
         self._chosen_at = 0
-        """and how long this one was when they were chosen."""
+        """and how long this one's beginning was when they were chosen."""
+        self._again_at: float = math.inf
+        """The length at which they are chosen anew, where they were let go of."""
         self._merged: SuffixAutomaton | None = None
         """They, once they are merged,"""
         self._cursor: Cursor | None = None
         """and where this session stands in them."""
         self.shared: str | None = None
         """The segment by which others may draft from it already."""
+        self.extending = False
+        """Whether a thread is at work on it."""
 
     def __len__(self) -> int:
         return len(self._automaton)
@@ -118,9 +125,13 @@ class SessionDrafts:
         Raises:
             ValueError: One is not a token; nothing was added.
         """
-        self._automaton.extend(tokens, own=own)
-        if self._cursor is not None:
-            self._cursor.follow(tokens, own=own)
+        self.extending = True
+        try:
+            self._automaton.extend(tokens, own=own)
+        finally:
+            self.extending = False
+        if (cursor := self._cursor) is not None:
+            cursor.follow(tokens, own=own)
         self._tail = [*self._tail, *tokens[-CONTEXT:]][-CONTEXT:]
         if len(self._start) < SKETCHED_TOKENS:
             self._start += tokens[: SKETCHED_TOKENS - len(self._start)]
@@ -134,9 +145,9 @@ class SessionDrafts:
         """
         here = Draft(*self._automaton.draft(k, floor))
         self._look_back()
-        if self._cursor is None:
+        if (cursor := self._cursor) is None:
             return here
-        before = Draft(*self._cursor.draft(k, floor), earlier=True)
+        before = Draft(*cursor.draft(k, floor), earlier=True)
         if before.tokens and max(before.tokens) >= SEPARATORS:  # an earlier session ended here
             before = before.cut(next(at for at, token in enumerate(before.tokens) if token >= SEPARATORS))
         return before if before.expected > here.expected else here
@@ -144,22 +155,30 @@ class SessionDrafts:
     def _look_back(self) -> None:
         """Have earlier sessions chosen, anew when this one's beginning has doubled; take them up once merged."""
         length = len(self._start)
-        if self.tenant.segments and length and length >= 2 * self._chosen_at:
-            self._chosen_at = length
+        due = length >= 2 * self._chosen_at or len(self) >= self._again_at
+        if due and length and self.tenant.segments:
+            self._chosen_at, self._again_at = length, math.inf
             self._index.want(self)
-        merged = self.tenant.merged.get(self.chosen)
-        if merged is not None and merged is not self._merged:
-            self._merged = merged
-            self._cursor = Cursor(merged, self.tenant.earlier)
-            self._cursor.follow(self._tail)
+        self._index.hand(self)
 
-    def choose(self) -> bool:
-        """Choose the earlier sessions to draft from; whether they are others than before."""
+    def take_up(self, merged: SuffixAutomaton) -> None:
+        """Draft from earlier sessions that are merged."""
+        if merged is not self._merged:
+            cursor = Cursor(merged, self.tenant.earlier)
+            cursor.follow(self._tail)
+            self._merged, self._cursor = merged, cursor
+
+    def let_go(self, merged: SuffixAutomaton) -> None:
+        """Draft from them no more."""
+        if merged is self._merged:
+            self._merged = self._cursor = None
+            self._again_at = len(self) + AGAIN
+
+    def choose(self) -> None:
+        """Choose the earlier sessions to draft from."""
         others = {key: held for key, held in list(self.tenant.segments.items()) if key != self.shared}
-        chosen = frozenset(self._index.choose(self._start.copy(), others))
-        self.tenant.touch(chosen)
-        before, self.chosen = self.chosen, chosen
-        return chosen != before
+        self.chosen = frozenset(self._index.choose(self._start.copy(), others))
+        self.tenant.touch(self.chosen)
 
 
 class _Tenant:
@@ -170,8 +189,6 @@ class _Tenant:
         """By use, the least recently used first. A thread may load, or choose, meanwhile."""
         self.tokens = 0
         """Of all segments together."""
-        self.merged: OrderedDict[frozenset[str], SuffixAutomaton] = OrderedDict()
-        """Automata of several segments, the oldest first."""
         self.own = Calibration()
         """How far a session's own past is to be believed,"""
         self.earlier = Calibration()
@@ -208,7 +225,8 @@ class DraftIndex:
 
     Args:
         max_tokens: Of all earlier sessions together, four bytes each; those not chosen for longest are dropped.
-        max_merged: Tokens of merged sessions that are kept, about 80 bytes each.
+        max_merged: Tokens of merged sessions, of all tenants together, about 80 bytes each. A session draws on the most
+            similar ones that fit; of those merged the longest unused go, and who drew on them drafts from its own past.
         max_sessions: Sessions under way, of all tenants together; the longest unused becomes an earlier one.
         max_open: Tokens of sessions under way, of all tenants together, about 80 bytes each; the same. The session that
             is asked for stays, however long it is.
@@ -235,6 +253,9 @@ class DraftIndex:
         self._tenants: dict[str | None, _Tenant] = {}
         self._open: OrderedDict[tuple[str | None, str], SessionDrafts] = OrderedDict()
         """By tenant and key, the longest unused first."""
+        self._merged: OrderedDict[tuple[_Tenant, frozenset[str]], SuffixAutomaton] = OrderedDict()
+        """What was chosen, the longest unused first."""
+        self._handing = threading.Lock()
         self._wanted: deque[SessionDrafts] = deque()
         self._building = threading.Lock()
 
@@ -245,10 +266,12 @@ class DraftIndex:
             session = self._open[tenant, key] = SessionDrafts(self, self._tenant(tenant))
         self._open.move_to_end((tenant, key))
         held = sum(map(len, list(self._open.values())))
-        while len(self._open) > max(self.max_sessions, 1) or (held > self.max_open and len(self._open) > 1):
-            (name, unused), other = next(iter(self._open.items()))
-            held -= len(other)
-            self.close(unused, tenant=name)
+        for (name, unused), other in list(self._open.items())[:-1]:
+            if len(self._open) <= self.max_sessions and held <= self.max_open:
+                break
+            if not other.extending:
+                held -= len(other)
+                self.close(unused, tenant=name)
         return session
 
     def open_sessions(self, tenant: str | None = None) -> frozenset[str]:
@@ -290,13 +313,16 @@ class DraftIndex:
     def choose(self, start: Sequence[int], segments: Mapping[str, Segment]) -> list[str]:
         """The earlier sessions to draft from, for one that begins like this."""
         if self.similar is None or len(segments) <= self.similar:
-            return list(segments)
-        return most_similar(sketch(start), {key: held.sketch for key, held in segments.items()}, self.similar)
+            chosen = [*segments][::-1]
+        else:
+            chosen = most_similar(sketch(start), {key: held.sketch for key, held in segments.items()}, self.similar)
+        room = self.max_merged
+        return [key for key in chosen if (room := room - len(segments[key])) >= 0]
 
     def want(self, session: SessionDrafts) -> None:
         """Have the earlier sessions to draft from chosen and merged."""
-        if not self._threaded and not session.choose():
-            return
+        if not self._threaded:
+            session.choose()
         self._wanted.append(session)
         if self._threaded and not self._building.locked():
             threading.Thread(target=self.build, name="agentinfer sam", daemon=True).start()
@@ -309,14 +335,29 @@ class DraftIndex:
                     session = self._wanted.popleft()
                 except IndexError:
                     continue
-                if self._threaded and not session.choose():
-                    continue
+                if self._threaded:
+                    session.choose()
                 tenant, chosen = session.tenant, session.chosen
-                held = [tenant.segments.get(key) for key in chosen]
-                if chosen and chosen not in tenant.merged:
-                    tenant.merged[chosen] = merge([segment for segment in held if segment is not None])
-                while len(tenant.merged) > 1 and sum(map(len, list(tenant.merged.values()))) > self.max_merged:
-                    tenant.merged.popitem(last=False)
+                if chosen and (tenant, chosen) not in self._merged:
+                    held = [tenant.segments.get(key) for key in chosen]
+                    merged = merge([segment for segment in held if segment is not None])
+                    with self._handing:
+                        self._merged[tenant, chosen] = merged
+                        self._bound()
+
+    def hand(self, session: SessionDrafts) -> None:
+        """Give a session what it has chosen, once that is merged."""
+        with self._handing:
+            merged = self._merged.get((session.tenant, session.chosen))
+            if merged is not None:
+                self._merged.move_to_end((session.tenant, session.chosen))
+                session.take_up(merged)
+
+    def _bound(self) -> None:
+        while len(self._merged) > 1 and sum(map(len, self._merged.values())) > self.max_merged:
+            _, gone = self._merged.popitem(last=False)
+            for session in list(self._open.values()):
+                session.let_go(gone)
 
     def _tenant(self, name: str | None) -> _Tenant:
         return self._tenants.get(name) or self._tenants.setdefault(name, _Tenant())

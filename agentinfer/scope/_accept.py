@@ -5,7 +5,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 from agentinfer.errors import UserError
-from agentinfer.scope._guideline import MAX_CHARS, Guideline, Source, Status, problem_of, similarity, wording_of
+from agentinfer.scope._guideline import (
+    MAX_CHARS,
+    Guideline,
+    Source,
+    Status,
+    opposed,
+    problem_of,
+    similarity,
+    wording_of,
+)
 from agentinfer.scope._reach import Task, binding_of, emptiness_of
 from agentinfer.scope._reading import Classification, Draft
 from agentinfer.scope._words import EXAMPLES
@@ -101,7 +110,7 @@ def decide(
         return Decision(stream="support", reason=f"says what {same.id} says", supports=same.id)
     if classified.duplicate:
         return Decision(stream="rejected", reason="the classifier knows it already")
-    if any(similarity(draft.text, text) >= policy.same for text in tactical):
+    if any(_says_the_same(draft.text, text, policy.same) for text in tactical):
         return Decision(stream="rejected", reason="this run was told already")
     domain = classified.domain or "general"
     if bound is None and classified.strategic and (classified.confidence or 0.0) >= policy.strategic:
@@ -124,5 +133,9 @@ def flaw_of(text: str, task: Task, policy: AcceptPolicy) -> str | None:
 
 def find_same(text: str, known: Iterable[Guideline], same: float) -> Guideline | None:
     """The guideline that says the same in much the same words, in whatever domain; active ones first."""
-    close = [g for g in known if similarity(text, g.text) >= same]
+    close = [g for g in known if _says_the_same(text, g.text, same)]
     return min(close, key=lambda g: (g.status == "retired", -similarity(text, g.text)), default=None)
+
+
+def _says_the_same(one: str, other: str, same: float) -> bool:
+    return similarity(one, other) >= same and not opposed(one, other)

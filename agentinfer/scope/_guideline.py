@@ -24,6 +24,7 @@ __all__ = [
     "clean",
     "key_of",
     "new_id",
+    "opposed",
     "problem_of",
     "similarity",
     "wording_of",
@@ -55,6 +56,8 @@ _BULLET = re.compile(r"^(?:[-*•#>]+|\d{1,2}[.)])\s+")
 _WORD = re.compile(r"\w+")
 _STOP = re.compile(r"(?<=\S)[.,;:!]+(?=\s|$)")
 """What ends a sentence, or a part of one."""
+_NEGATION = re.compile(r"\b(?:not|never|no|nor|without|cannot)\b|n['’]t\b")
+_FIGURE = re.compile(r"[<>≤≥≠]=?|(?<!\w)[-+−]?\d[\d.,]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,3 +193,11 @@ def similarity(one: str, other: str) -> float:
     """How far two texts use the same words, 0 to 1: shared words by those of the longer text."""
     words, others = set(key_of(one).split()), set(key_of(other).split())
     return len(words & others) / max(len(words), len(others)) if words and others else 0.0
+
+
+def opposed(one: str, other: str) -> bool:
+    """Whether texts differ in what few words show: one of them negates, or they compare otherwise (`> 5`, `< 5`)."""
+    texts = [unicodedata.normalize("NFKC", text).casefold() for text in (one, other)]
+    negated = [bool(_NEGATION.search(text)) for text in texts]
+    figures = [sorted(found.rstrip(".,") for found in _FIGURE.findall(text)) for text in texts]
+    return negated[0] != negated[1] or (all(figures) and figures[0] != figures[1])

@@ -7,7 +7,7 @@ from typing import Any
 from _agent import agent_reply, is_notes, look_up, make_agent, notes_reply, of_kind, small_model
 from _scripted import Wrap, failures
 
-from agentinfer import Agent, Completion, Limits, Message, ModelRequest, Run, ToolCall, Usage
+from agentinfer import Agent, Completion, Limits, Message, ModelRequest, RetryPolicy, Run, ToolCall, Usage
 from agentinfer.compress import (
     Compress,
     Compressed,
@@ -16,9 +16,10 @@ from agentinfer.compress import (
     NotesReady,
     report,
 )
+from agentinfer.errors import ServerFailed
 from agentinfer.protocol import Reply
 from agentinfer.step import ModelHandler
-from agentinfer.testing import ScriptedModel, ScriptedReply, call, hang, say, wait_for
+from agentinfer.testing import ScriptedModel, ScriptedReply, call, fail, hang, say, wait_for
 
 SETTINGS: dict[str, Any] = {"start_tokens": 2_000, "turns": 60.0}
 
@@ -89,6 +90,19 @@ def test_work_that_was_cancelled_between_two_runs_is_begun_again() -> None:
     assert sum(len(of_kind(result, CompressionStarted)) for result in results) > 1
 
 
+async def test_a_session_waits_longer_after_each_failure() -> None:
+    down = ScriptedModel(handler=lambda body: fail(ServerFailed("down")), name="small", retry=RetryPolicy(attempts=1))
+    plugin = Compress(small=down, **SETTINGS)
+    agent = Agent(chat_model(), tools=[look_up], plugins=[plugin], limits=Limits(steps=40))
+    async with agent:
+        begun = 0
+        for number in range(8):
+            result = await agent.run(f"Question {number}", session="s")
+            await agent.drain()
+            begun += len(of_kind(result, CompressionStarted))
+    assert 2 <= begun <= 4, "2, 4, 8 and 16 turns, though a run has five"
+
+
 async def test_steps_for_which_no_model_was_asked_are_no_turns() -> None:
     def in_its_place(run: Run, request: ModelRequest, handler: ModelHandler) -> Any:
         if run.steps:
@@ -105,7 +119,7 @@ async def test_steps_for_which_no_model_was_asked_are_no_turns() -> None:
         for _ in range(3):
             result = await agent.run("A question", session="s")
             assert len(result.steps) == 3
-        assert list(plugin.lengths.values()) == [6], "two of the three, and one session is one length"
+        assert [course.turns for course in plugin.courses.values()] == [6], "two of the three, and a session is one"
 
 
 async def test_what_one_tenant_left_is_not_taken_over_by_another() -> None:
@@ -145,4 +159,4 @@ async def test_many_runs_at_once_on_one_object() -> None:
     assert all(of_kind(result, Compressed) for result in results)
     assert len({id(result.run.tools) for result in results}) == 1, "one tool list, one lane"
     assert all(report(result.run).swaps == len(of_kind(result, Compressed)) for result in results)
-    assert list(plugin.lengths.values()) == [13] * 8
+    assert [course.turns for course in plugin.courses.values()] == [13] * 8

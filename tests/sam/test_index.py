@@ -155,8 +155,50 @@ def test_merged_sessions_are_bounded_too() -> None:
         session.extend(list(range(number * 100, number * 100 + 30)))
         built(index, session)
         assert session.draft(2, 0.0).tokens == [number * 100 + 30, number * 100 + 31]
-    session = index.session("new 0")
-    assert session.draft(2, 0.0).tokens == [30, 31], "a session keeps what it drafts from"
+    first, last = index.session("new 0"), index.session("new 3")
+    assert last.draft(2, 0.0).tokens == [330, 331]
+    assert first.draft(2, 0.0).tokens == [], "what it drew on is held by nobody"
+    first.extend([*range(10_000, 11_000), *range(20, 30)])
+    built(index, first)
+    assert first.draft(2, 0.0).tokens == [30, 31], "it goes on, and has it merged once more"
+    assert last.draft(2, 0.0).tokens == []
+
+
+def test_merged_sessions_are_bounded_over_all_tenants() -> None:
+    index = DraftIndex(max_merged=100, threaded=False)
+    for tenant in "abc":
+        said(index, "earlier", PHRASE, tenant=tenant)
+        session = index.session("new", tenant=tenant)
+        session.extend([1, 2, *PHRASE[:6]])
+        built(index, session)
+        assert session.draft(2, 0.0).tokens == PHRASE[6:8]
+    drafts = [index.session("new", tenant=tenant).draft(2, 0.0).tokens for tenant in "abc"]
+    assert drafts == [[], PHRASE[6:8], PHRASE[6:8]], "the one unused for longest went"
+
+
+def test_a_session_draws_on_no_more_than_may_be_merged() -> None:
+    index = DraftIndex(max_merged=50, threaded=False)
+    for number in range(3):
+        said(index, str(number), [*range(number * 100, number * 100 + 20)])
+    session = index.session("new")
+    session.extend([5, 205])
+    built(index, session)
+    assert session.draft(2, 0.0).tokens == [206, 207]
+    assert sum(len(segment) for segment in index.segments() if segment.id in session.chosen) == 40
+    session.extend([9, 5])
+    assert session.draft(2, 0.0).tokens != [6, 7], "the one said first is left out"
+
+
+def test_a_session_that_a_thread_writes_is_not_closed_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    index = DraftIndex(max_sessions=1, threaded=False)
+    busy = index.session("busy")
+    busy.extend(PHRASE)
+    monkeypatch.setattr(busy, "extending", True)  # as while `extend` runs in a thread
+    index.session("another")
+    assert index.open_sessions() == {"busy", "another"}
+    monkeypatch.setattr(busy, "extending", False)
+    index.session("a third")
+    assert index.open_sessions() == {"a third"}
 
 
 def test_too_many_sessions_become_earlier_ones() -> None:

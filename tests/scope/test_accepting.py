@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from agentinfer import UserError
 from agentinfer.scope import AcceptPolicy, Guideline
 from agentinfer.scope._accept import Decision, decide
-from agentinfer.scope._guideline import clean, key_of, problem_of, similarity, wording_of
+from agentinfer.scope._guideline import clean, key_of, opposed, problem_of, similarity, wording_of
 from agentinfer.scope._reach import Task
 from agentinfer.scope._reading import Classification, Draft
 
@@ -129,6 +129,23 @@ def test_a_quarantined_one_is_supported_by_the_very_same_words_only() -> None:
 def test_texts_of_one_wording_have_one_key(text: str) -> None:
     """So a store may look for a wording by its key."""
     assert " ".join(re.findall(r"\w+", wording_of(text))) == key_of(text)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("When hits > 5, read the first three of them.", "When hits < 5, read the first three of them."),
+        ("When a page fails to load, open it again.", "When a page fails to load, do not open it again."),
+        ("When a page fails to load, open it again.", "When a page fails to load, don't open it again."),
+        ("When 3 searches fail, answer with what is known.", "When 30 searches fail, answer with what is known."),
+    ],
+)
+def test_few_words_can_say_the_opposite(one: str, other: str) -> None:
+    assert similarity(one, other) > 0.75
+    assert opposed(one, other)
+    assert opposed(other, one)
+    assert decided(text=one, known=[guideline(other, status="kept")]).stream == "strategic"
+    assert not opposed(one, one.upper())
 
 
 def test_cleaning() -> None:
