@@ -12,7 +12,8 @@ from agentinfer.background import Background
 from agentinfer.compress._run import Compression
 from agentinfer.compress._settings import Settings
 from agentinfer.compress._stubs import missing_texts
-from agentinfer.compress._work import Ask, Work
+from agentinfer.compress._work import Work
+from agentinfer.compress._writer import Call
 from agentinfer.models import Model
 from agentinfer.run import Run
 from agentinfer.step import Middleware
@@ -125,8 +126,8 @@ class Compress:
         """Take part in a run."""
         run.tools = self._with_reader(run.tools)
         await _restore(run)
-        ask: Ask = run.make if run.session is None else self.background.calls.make
-        compression = Compression(self, run, ask)
+        call: Call = run.make if run.session is None else self.background.calls.make
+        compression = Compression(self, run, call)
         self._adopt(run, compression)
         try:
             yield compression

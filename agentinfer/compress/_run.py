@@ -9,7 +9,8 @@ from agentinfer.compress._options import options_of
 from agentinfer.compress._policy import Decision, Outlook, Prices, decide, expected_turns
 from agentinfer.compress._put_away import cut_now
 from agentinfer.compress._report import report
-from agentinfer.compress._work import Ask, Work, request_of
+from agentinfer.compress._work import Work
+from agentinfer.compress._writer import Call, request_of
 from agentinfer.errors import ContextTooLong, RequestRefused
 from agentinfer.models import Completion, ModelRequest
 from agentinfer.run import Run
@@ -37,15 +38,15 @@ class Compression(Middleware):
     Args:
         plugin: Whose settings and experience count.
         run: The run.
-        ask: Makes the calls of work beside the loop.
+        call: Makes the calls of work beside the loop.
     """
 
-    def __init__(self, plugin: "Compress", run: Run, ask: Ask) -> None:
+    def __init__(self, plugin: "Compress", run: Run, call: Call) -> None:
         self.work: Work | None = None
         self.course = plugin.course_of(run)
         self._plugin = plugin
         self._run = run
-        self._ask = ask
+        self._call = call
         self._settings = plugin.settings
         self._report = report(run)
         self._windows: dict[str, int] = {}
@@ -95,7 +96,7 @@ class Compression(Middleware):
             chosen,
             self._settings,
             self._plugin.small,
-            self._ask,
+            self._call,
             reason=decision.reason,
             at_step=self.course.turns,
             warm=outlook.prewarm,

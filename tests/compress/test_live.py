@@ -164,3 +164,18 @@ async def test_models_that_share_their_cores_take_turns(monkeypatch: pytest.Monk
     go_on.set()
     assert await asyncio.gather(*calls) == [[b"body"], [b"body"]]
     assert happened == ["large begins", "large ends", "small begins", "small ends"]
+
+
+def test_what_leaving_out_hits_costs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))
+    build([Document(f"f{n}", f"Film {n}", f"Film {n} has a maker. {MUCH}") for n in range(4)], tmp_path / "films.db")
+    line = {"id": "q", "question": "Who is the maker of film 2?", "answers": ["x"], "supporting_titles": ["Film 2"]}
+    (tmp_path / "questions.jsonl").write_text(json.dumps(line) + "\n")
+    given = ["compress_hits", str(tmp_path / "questions.jsonl"), "--corpus", str(tmp_path / "films.db")]
+    monkeypatch.setattr("sys.argv", given)
+    importlib.import_module("benchmarks.compress_hits").main()
+    out = capsys.readouterr().out
+    assert out.startswith("1 questions, 1 documents that hold their answers\n")
+    assert "| 5 | 0.3 | 1 | 1 |" in out

@@ -18,6 +18,7 @@ from agentinfer.compress._notes import (
 )
 from agentinfer.compress._put_away import task_of
 from agentinfer.compress._sources import Source, plain, sources_of
+from agentinfer.compress._writer import _batches
 from agentinfer.tools import fence
 
 LAOS = Source(1, "w1", 2, "Laos\nThe capital of Laos is Vientiane. It has 7.5 million people.")
@@ -198,3 +199,13 @@ def test_rare_words_count_for_more() -> None:
     best = scores(["the river here", "the river Niger", "a town"], ["river", "niger"])
     assert best[1] > best[0] > best[2] == 0
     assert words_of("斯皮尔伯格 and the Niger") == ["斯皮", "皮尔", "尔伯", "伯格", "niger"]
+
+
+@given(st.lists(st.text(min_size=1, max_size=60), max_size=8), st.integers(1, 40))
+def test_all_of_the_material_is_given_in_pieces_that_fit(texts: list[str], limit: int) -> None:
+    sources = [Source(number, f"d{number}", 1, text) for number, text in enumerate(texts, 1)]
+    batches = _batches(sources, limit)
+    assert all(0 < sum(len(part.text) for part in batch) <= limit for batch in batches)
+    parts = [part for batch in batches for part in batch]
+    for source in sources:
+        assert "".join(part.text for part in parts if part.number == source.number) == source.text
