@@ -6,8 +6,10 @@ documents that hold the answer a search finds, how many of those stay, and how m
 
 import argparse
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
+from agentinfer.compress import Compress
 from agentinfer.compress._hits import by_words, hits_of
 from agentinfer.compress._lexical import words_of
 from agentinfer.corpus import Corpus
@@ -15,15 +17,16 @@ from agentinfer.evals import Question, load_questions
 
 HITS = (5, 10, 16)
 SHARES = (0.15, 0.3, 0.5)
-KEEP = 3
+KEEP = Compress().settings.keep_hits
+
+Hits = list[tuple[str, str, str]]
 
 
-async def measure(corpus: Corpus, questions: list[Question], hits: int, share: float) -> tuple[int, int, float]:
+def measure(searched: Sequence[tuple[Question, Hits]], share: float) -> tuple[int, int, float]:
     """Documents found, those of them that stay, and the share of the text that does."""
     found = stay = 0
     shown = whole = 0
-    for question in questions:
-        told = hits_of(await corpus.search(question.question, hits)) or []
+    for question, told in searched:
         kept = by_words(told, words_of(question.question), share=share, least=KEEP).kept
         wanted = {title for _, title, _ in told} & set(question.supporting_titles)
         found += len(wanted)
@@ -35,14 +38,15 @@ async def measure(corpus: Corpus, questions: list[Question], hits: int, share: f
 
 async def run(arguments: argparse.Namespace) -> None:
     """Print a row for each setting."""
-    questions = list(load_questions(arguments.questions, split=arguments.split))
+    questions = load_questions(arguments.questions, split=arguments.split)
     wanted = sum(len(question.supporting_titles) for question in questions)
     print(f"{len(questions)} questions, {wanted} documents that hold their answers\n")
     print("| hits | share | found | stay | of the text |\n|---|---|---|---|---|")
     async with Corpus(arguments.corpus) as corpus:
         for hits in HITS:
+            searched = [(one, hits_of(await corpus.search(one.question, hits)) or []) for one in questions]
             for share in SHARES:
-                found, stay, text = await measure(corpus, questions, hits, share)
+                found, stay, text = measure(searched, share)
                 print(f"| {hits} | {share} | {found} | {stay} | {text:.0%} |", flush=True)
 
 

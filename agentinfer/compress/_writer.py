@@ -72,7 +72,8 @@ class Writer:
         """Ask the agent's own model behind its own history: the endpoint has that cached."""
         asked = View([*view, Message.user(same_prefix_request(sources))])
         request = self._request
-        return await self._ask(ModelRequest(model=request.model, view=asked, tools=request.tools))
+        asking = ModelRequest(model=request.model, view=asked, tools=request.tools)
+        return await self._ask(asking, self._settings.notes_tokens)
 
     async def _ask_apart(self, view: View, sources: Sequence[Source], task: str, earlier: Sequence[str]) -> str:
         """Ask a model that has not seen the history, in calls side by side."""
@@ -90,8 +91,8 @@ class Writer:
                 raise error
         return "\n".join(map(str, texts))
 
-    async def _ask(self, request: ModelRequest, most: int | None = None) -> str:
-        sampling = dataclasses.replace(request.model.sampling, max_tokens=most or self._settings.notes_tokens)
+    async def _ask(self, request: ModelRequest, most: int) -> str:
+        sampling = dataclasses.replace(request.model.sampling, max_tokens=most)
         completion = await self._call(request.replace(choice="none", sampling=sampling, purpose="notes"))
         text = completion.text
         if completion.reply.problem and text.lstrip().startswith("{"):  # cut off in the middle of its JSON
