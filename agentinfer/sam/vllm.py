@@ -36,8 +36,8 @@ __all__ = ["SamProposer"]
 
 LOG = logging.getLogger("vllm.agentinfer.sam")
 """Shown where the engine's own messages are."""
-SAVE_EVERY = 50
-"""New sessions after which those that are over are saved."""
+SAVE_EVERY = 60.0
+"""Seconds after which sessions that rest are saved: a server that is stopped is often killed before it can save any."""
 MAX_SESSIONS = 1000
 """Sessions that may go on, beside those in the batch,"""
 MAX_TOKENS = 8_000_000
@@ -118,19 +118,24 @@ class SamProposer:
         self._known: dict[str, _Followed] = {}
         """The longest unused first."""
         self._number = 0
+        self._failed = False
         self._tokenizer: str | None = None
         self._loaded = False
         """Whether the earlier sessions are there; before, and where they cannot be read, nothing is saved."""
-        self._loading: threading.Thread | None = None
-        self._saving: threading.Thread | None = None
-        self._failed = False
+        self._unsaved = False
+        """Whether sessions are over, or rest, that are not saved."""
+        self._sharing = threading.Lock()
+        """Held by who changes sessions: a pass, or the keeper that shares those that rest."""
+        self._keeper: threading.Thread | None = None
+        self._stopped = threading.Event()
 
     def load_model(self, *args: Any, **kwargs: Any) -> None:
-        """Load the earlier sessions, beside everything else: until they are there, drafts come from the session."""
+        """Load the earlier sessions, then save new ones, in a thread. Until then drafts come from the session."""
         if self.path is not None:
-            self._loading = threading.Thread(target=self._load, name="agentinfer sam", daemon=True)
-            self._loading.start()
-            if getattr(self.config.parallel_config, "rank", 0) == 0:  # all ranks hear the same; one of them saves
+            saves = getattr(self.config.parallel_config, "rank", 0) == 0  # all ranks hear the same; one of them saves
+            self._keeper = threading.Thread(target=self._keep, args=(saves,), name="agentinfer sam", daemon=True)
+            self._keeper.start()
+            if saves:
                 Finalize(self, self.close, exitpriority=1)
 
     def propose(
@@ -154,7 +159,8 @@ class SamProposer:
         del slot_mappings
         if not self._failed:
             try:
-                return self._propose(sampled_token_ids, num_tokens_no_spec, token_ids_cpu)
+                with self._sharing:
+                    return self._propose(sampled_token_ids, num_tokens_no_spec, token_ids_cpu)
             except Exception:
                 self._failed = True
                 LOG.exception("drafting failed, and is off until the server is started again")
@@ -225,22 +231,21 @@ class SamProposer:
             best.back_to(most)
             self._known[best.key] = self._known.pop(best.key)
             return best
-        self._share(running)
+        self._share()
         self._number += 1
         key = str(self._number)
         followed = self._known[key] = _Followed(key, self.index.session(key, tenant=self.tenant))
         self._make_room(running | {key})
-        if self._number % SAVE_EVERY == 0:
-            self.save()
         return followed
 
-    def _share(self, running: set[str]) -> None:
-        """Let a new session draft from those that rest."""
+    def _share(self) -> None:
+        """Let others draft from the sessions that rest."""
         rested = time.monotonic() - RESTS_AFTER
         for known in self._known.values():
-            if known.key not in running and known.used <= rested and known.shared != len(known.drafts):
+            if known.used <= rested and known.shared != len(known.drafts):
                 self.index.share(known.key, tenant=self.tenant)
                 known.shared = len(known.drafts)
+                self._unsaved = True
 
     def _make_room(self, running: set[str]) -> None:
         """End the longest unused sessions where there are too many, or they are too long."""
@@ -252,18 +257,22 @@ class SamProposer:
             held -= len(known.drafts)
             del self._known[known.key]
             self.index.close(known.key, tenant=self.tenant)
+            self._unsaved = True
 
-    def save(self) -> None:
-        """Save the sessions that are over, or that others may draft from, in a thread."""
-        if self._loaded and (self._saving is None or not self._saving.is_alive()):
-            self._saving = threading.Thread(target=self._save, name="agentinfer sam")
-            self._saving.start()
+    def _keep(self, saves: bool) -> None:
+        """Load the earlier sessions; then save those that are over or rest, as long as the server runs."""
+        self._load()
+        while self._loaded and saves and not self._stopped.wait(SAVE_EVERY):
+            with self._sharing:
+                self._share()
+            if self._unsaved:
+                self._save()
 
     def close(self) -> None:
         """The server stops: end all sessions, and save them."""
-        for thread in (self._loading, self._saving):
-            if thread is not None:
-                thread.join(timeout=10)
+        self._stopped.set()
+        if self._keeper is not None:
+            self._keeper.join(timeout=10)
         self._rows.clear()
         self._known.clear()
         for key in self.index.open_sessions(self.tenant):
@@ -284,6 +293,7 @@ class SamProposer:
             LOG.info("Drafting from %d earlier sessions of %s", count, self.path)
 
     def _save(self) -> None:
+        self._unsaved = False
         try:
             save_index(self.index, str(self.path), tenant=self.tenant, tokenizer=self._tokenizer)
         except (UserError, OSError) as error:

@@ -2,6 +2,7 @@ import json
 import logging
 import multiprocessing
 import sys
+import threading
 import time
 from array import array
 from pathlib import Path
@@ -22,10 +23,26 @@ VOCABULARY = 1000
 END = 999
 
 
+class Watched(SamProposer):
+    """Tells when its thread has done something."""
+
+    def __init__(self, vllm_config: Any) -> None:
+        super().__init__(vllm_config)
+        self.loaded, self.saved = threading.Event(), threading.Event()
+
+    def _load(self) -> None:
+        super()._load()
+        self.loaded.set()
+
+    def _save(self) -> None:
+        super()._save()
+        self.saved.set()
+
+
 class Engine:
     """Calls a proposer as vLLM does: one row per request, reused and moved."""
 
-    def __init__(self, proposer: SamProposer, longest: int = 500) -> None:
+    def __init__(self, proposer: Watched, longest: int = 500) -> None:
         self.proposer = proposer
         self.longest = longest
         self.rows: list[list[int]] = []
@@ -72,11 +89,11 @@ def config(k: int = 4, rank: int = 0) -> Any:
     )
 
 
-def proposer(k: int = 4, *, about: Any = None) -> SamProposer:
-    made = SamProposer(about or config(k))
+def proposer(k: int = 4, *, about: Any = None) -> Watched:
+    made = Watched(about or config(k))
     made.load_model(None, target=None)
-    if made._loading is not None:
-        made._loading.join()
+    if made.path is not None:
+        assert made.loaded.wait(timeout=60)
     return made
 
 
@@ -315,16 +332,36 @@ def test_it_is_saved_when_the_process_ends(rank: int, kept: Path) -> None:
     assert load_index(DraftIndex(threaded=False), kept) == (1 if rank == 0 else 0), "of several workers one saves"
 
 
+def test_what_rests_is_saved_before_anybody_stops_the_server(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SAVE_EVERY", 0.01)
+    engine = Engine(proposer())
+    saved = engine.proposer.saved
+    engine.rows = [[1, 2, 3]]
+    engine.step(PHRASE)
+    assert not saved.wait(timeout=0.1), "it goes on"
+    monkeypatch.setattr(module, "RESTS_AFTER", 0.0)
+    assert saved.wait(timeout=60)
+    assert load_index(DraftIndex(threaded=False), kept) == 1
+    saved.clear()
+    assert not saved.wait(timeout=0.1), "nothing is new"
+    engine.step(PHRASE[:9])
+    assert saved.wait(timeout=60)
+    longer = DraftIndex(threaded=False)
+    assert load_index(longer, kept) == 1
+    assert len(longer.segments()[0]) == 3 + len(PHRASE) + 9
+    engine.proposer.close()
+
+
 def test_what_is_over_is_saved_on_the_way(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SAVE_EVERY", 4)
+    monkeypatch.setattr(module, "SAVE_EVERY", 0.01)
     monkeypatch.setattr(module, "MAX_SESSIONS", 1)
     engine = Engine(proposer())
-    for number in range(4):
+    for number in range(3):
         engine.rows = [[number, *PHRASE[number:]]]
         engine.step([1])
-    assert engine.proposer._saving is not None
-    engine.proposer._saving.join()
-    assert load_index(DraftIndex(threaded=False), kept) == 2
+    assert engine.proposer.saved.wait(timeout=60)
+    assert load_index(DraftIndex(threaded=False), kept) == 1
+    engine.proposer.close()
 
 
 @pytest.mark.parametrize("broken", ["cut", "another tokenizer", "no index"])

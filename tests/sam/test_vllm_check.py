@@ -43,6 +43,10 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         words = ["a", "reply", str(len(body["messages"])), "OTHER" if drafting and os.environ.get("OTHER") else "end"]
         written += len(words)
+        if drafting.get("method") == "custom_class" and not os.environ.get("UNSAVED"):
+            folder = Path(os.environ["AGENTINFER_SAM_PATH"])
+            folder.mkdir(exist_ok=True)
+            (folder / "all.drafts").write_text("saved")
         gap = float(os.environ.get("OTHER") or 1)
         top = [{"logprob": -0.1}, {"logprob": -0.1 - gap}]
         content = [{"token": word, "top_logprobs": top} for word in words]
@@ -52,15 +56,7 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-def stop(*args):
-    if drafting and not os.environ.get("UNSAVED"):
-        folder = Path(os.environ["AGENTINFER_SAM_PATH"])
-        folder.mkdir(exist_ok=True)
-        (folder / "all.drafts").write_text("saved")
-    os._exit(0)
-
-
-signal.signal(signal.SIGTERM, stop)
+signal.signal(signal.SIGTERM, lambda *told: os._exit(0))
 ThreadingHTTPServer(("127.0.0.1", int(told["--port"])), Handler).serve_forever()
 """
 )
@@ -109,6 +105,7 @@ def test_other_texts_are_told_from_ties(
 
 def test_an_index_that_is_not_saved_is_not_well(script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNSAVED", "1")
+    monkeypatch.setattr(script, "SAVED_WITHIN", 0.0)
     assert not script.check(tmp_path, [], 8)
 
 
