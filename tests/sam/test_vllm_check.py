@@ -36,6 +36,7 @@ class Handler(BaseHTTPRequestHandler):
         drafted = 2 * written if drafting else 0
         names = {"spec_decode_num_draft_tokens": drafted, "spec_decode_num_accepted_tokens": drafted // 4}
         names["generation_tokens"] = written
+        names["inter_token_latency_seconds_count"] = written // 2
         self.say("".join(f'vllm:{name}_total{{engine="0"}} {float(count)}\\n' for name, count in names.items()))
 
     def do_POST(self):
