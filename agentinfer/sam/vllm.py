@@ -125,12 +125,12 @@ class SamProposer:
         self._unsaved = False
         """Whether sessions are over, or rest, that are not saved."""
         self._sharing = threading.Lock()
-        """Held by who changes sessions: a pass, or the keeper that shares those that rest."""
+        """Held by who changes sessions: a pass, the keeper that shares those that rest, the end."""
         self._keeper: threading.Thread | None = None
         self._stopped = threading.Event()
 
     def load_model(self, *args: Any, **kwargs: Any) -> None:
-        """Load the earlier sessions, then save new ones, in a thread. Until then drafts come from the session."""
+        """Have a thread load the earlier sessions and save new ones; before that, drafts come from the session."""
         if self.path is not None:
             saves = getattr(self.config.parallel_config, "rank", 0) == 0  # all ranks hear the same; one of them saves
             self._keeper = threading.Thread(target=self._keep, args=(saves,), name="agentinfer sam", daemon=True)
@@ -273,10 +273,11 @@ class SamProposer:
         self._stopped.set()
         if self._keeper is not None:
             self._keeper.join(timeout=10)
-        self._rows.clear()
-        self._known.clear()
-        for key in self.index.open_sessions(self.tenant):
-            self.index.close(key, tenant=self.tenant)
+        with self._sharing:
+            self._rows.clear()
+            self._known.clear()
+            for key in self.index.open_sessions(self.tenant):
+                self.index.close(key, tenant=self.tenant)
         if self._loaded:
             self._save()
 
