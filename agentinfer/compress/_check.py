@@ -37,6 +37,7 @@ _COUNT_NAMES = "zero one two three four five six seven eight nine ten eleven twe
 _COUNTED = {word: str(number) for number, word in enumerate(_COUNT_NAMES.split())}
 _QUOTE = re.compile(r'"([^"]+)"|“([^”]+)”|„([^“”]+)[“”]|«([^»]+)»|「([^」]+)」|『([^』]+)』|《([^》]+)》')
 _WORD = re.compile(r"[^\W\d_]+(?:['’\-][^\W\d_]+)*")
+_LETTERS = re.compile(r"[^\W\d_]+")
 _CAPITAL = r"[^\W\d_a-z]"
 _ABBREVIATED = rf"(?<!\b{_CAPITAL}\.)(?<!\b{_CAPITAL}\w\.)(?<!\b{_CAPITAL}\w\w\.)"
 _SENTENCE = re.compile(rf"(?<=[.!?]){_ABBREVIATED}\s+(?={_CAPITAL}|\d|[\"“«「『《])|(?<=[。！？；])|;\s+|\n+")
@@ -177,4 +178,4 @@ def _names(claim: str) -> list[str]:
 
 def _is_known(name: str, known: frozenset[str]) -> bool:
     stem = _stem(_fold(name))
-    return stem in known or all(part in known for part in re.split(r"['\-]", stem))
+    return stem in known or all(part in known for part in _LETTERS.findall(stem))

@@ -2,13 +2,13 @@
 
 import weakref
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Hashable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Literal
 
 from agentinfer._threads import run_in_thread
 from agentinfer.background import Background
+from agentinfer.compress._course import Courses
 from agentinfer.compress._run import Compression
 from agentinfer.compress._settings import Settings
 from agentinfer.compress._stubs import missing_texts
@@ -21,27 +21,8 @@ from agentinfer.tools import ToolSet, read_result
 
 __all__ = ["Compress"]
 
-KEPT_RUNS = 200
-"""Runs of which is remembered how they went."""
 WAITING = 1000
 """Sessions for which work is kept between two runs."""
-
-
-@dataclass(slots=True)
-class Course:
-    """How a run goes, or all runs of a session."""
-
-    turns: int = 0
-    """Steps so far for which a model was asked."""
-    failures: int = 0
-    """Compressions in a row that came to nothing."""
-    rest_until: int = 0
-    """The turn before which none is begun."""
-
-    def note_failure(self) -> None:
-        """Wait twice as long as last time before the next try."""
-        self.failures += 1
-        self.rest_until = self.turns + 2**self.failures
 
 
 class Compress:
@@ -112,8 +93,7 @@ class Compress:
         self.small = small
         self.background = Background("compress", tokens=tokens, cost=cost)
         """Work for sessions, which goes on between two runs of one."""
-        self.courses: OrderedDict[Hashable, Course] = OrderedDict()
-        """Of the latest runs that ended; those of one session are one."""
+        self.courses = Courses()
         self.lag = 2.0
         """Turns from the start of work until it takes effect, a moving average."""
         self.refusing: set[str] = set()
@@ -132,27 +112,13 @@ class Compress:
         try:
             yield compression
         finally:
-            self._keep(run, compression.course)
+            self.courses.keep(run, compression.course)
             self._leave(run, compression)
 
     def spawn(self, run: Run, work: Work) -> None:
         """Start work beside the loop; for a session it may outlive the run."""
         owner = run if run.session is None else self.background
         owner.spawn(work.prepare(), name="compress")
-
-    def course_of(self, run: Run) -> Course:
-        """How it went before this run: in its session, or before it was resumed."""
-        known = self.courses.get(_key(run))
-        if known is not None:
-            return known
-        own = run.transcript[run.opening :]
-        return Course(turns=sum(message.role == "assistant" and not message.stands_for for message in own))
-
-    def _keep(self, run: Run, course: Course) -> None:
-        self.courses[_key(run)] = course
-        self.courses.move_to_end(_key(run))
-        while len(self.courses) > KEPT_RUNS:
-            self.courses.popitem(last=False)
 
     def learn_lag(self, turns: int) -> None:
         """Learn from work that took effect after so many turns."""
@@ -189,11 +155,6 @@ class Compress:
         self._waiting[run.tenant, run.session] = work
         while len(self._waiting) > WAITING:
             self._waiting.popitem(last=False)[1].give_up()
-
-
-def _key(run: Run) -> Hashable:
-    """What runs that go on with each other share."""
-    return run.id if run.session is None else (run.tenant, run.session)
 
 
 async def _restore(run: Run) -> None:

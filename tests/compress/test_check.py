@@ -93,6 +93,7 @@ words = st.text(st.characters(categories=["Lu", "Ll", "Nd", "Po", "Pd", "Zs", "L
 
 
 @example("0", "A\ufe20A", "0")
+@example("0", "A\u1b12", "0")  # a letter that folding parts into a letter and a mark
 @given(words, words, words)
 def test_a_whole_source_supports_itself(before: str, claim: str, after: str) -> None:
     assert unsupported(claim, Facts(f"{before}\n{claim}\n{after}")) == []

@@ -119,7 +119,7 @@ async def test_steps_for_which_no_model_was_asked_are_no_turns() -> None:
         for _ in range(3):
             result = await agent.run("A question", session="s")
             assert len(result.steps) == 3
-        assert [course.turns for course in plugin.courses.values()] == [6], "two of the three, and a session is one"
+        assert plugin.courses.turns() == [6], "two of the three, and a session is one"
 
 
 async def test_what_one_tenant_left_is_not_taken_over_by_another() -> None:
@@ -159,4 +159,4 @@ async def test_many_runs_at_once_on_one_object() -> None:
     assert all(of_kind(result, Compressed) for result in results)
     assert len({id(result.run.tools) for result in results}) == 1, "one tool list, one lane"
     assert all(report(result.run).swaps == len(of_kind(result, Compressed)) for result in results)
-    assert [course.turns for course in plugin.courses.values()] == [13] * 8
+    assert plugin.courses.turns() == [13] * 8
