@@ -14,9 +14,11 @@ session.extend(written, own=True)         # what the model wrote in the end
 
 from agentinfer.sam._automaton import COMPILED, Calibration, Cursor, SuffixAutomaton
 from agentinfer.sam._gain import CostTable, draft_length, prediction_floor, speed_up
-from agentinfer.sam._index import Draft, DraftIndex, Segment, SessionDrafts
+from agentinfer.sam._index import DraftIndex
 from agentinfer.sam._plugin import PredictionRefused, PredictionSent, RunRepeats, Sam, excludes_prediction
 from agentinfer.sam._repeats import ActionRepeats, Repetition, action_of
+from agentinfer.sam._segments import Segment
+from agentinfer.sam._session import Draft, SessionDrafts
 from agentinfer.sam._similar import most_similar, sketch
 from agentinfer.sam._store import IndexFileError, load_index, save_index
 from agentinfer.sam._tokens import ByteTokenizer, TiktokenTokenizer, Tokenizer, tokenizer_for

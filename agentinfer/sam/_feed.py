@@ -5,7 +5,7 @@ from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from agentinfer._threads import run_in_thread
-from agentinfer.sam._index import Draft, SessionDrafts
+from agentinfer.sam._session import Draft, SessionDrafts
 from agentinfer.sam._tokens import Tokenizer
 from agentinfer.transcript import Message
 

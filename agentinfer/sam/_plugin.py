@@ -14,8 +14,9 @@ from agentinfer.models import Completion, ModelRequest
 from agentinfer.run import Run
 from agentinfer.sam._feed import Feed
 from agentinfer.sam._gain import prediction_floor
-from agentinfer.sam._index import DraftIndex, SessionDrafts
+from agentinfer.sam._index import DraftIndex
 from agentinfer.sam._repeats import ActionRepeats, action_of
+from agentinfer.sam._session import SessionDrafts
 from agentinfer.sam._store import load_index, save_index
 from agentinfer.sam._tokens import Tokenizer, tokenizer_for
 from agentinfer.step import Middleware, ModelHandler, StepHandler, StepRequest, StepResult

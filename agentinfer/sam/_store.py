@@ -16,7 +16,8 @@ from typing import Any
 from agentinfer.errors import UserError
 from agentinfer.local._lock import file_lock
 from agentinfer.sam._automaton import Calibration
-from agentinfer.sam._index import DraftIndex, Segment
+from agentinfer.sam._index import DraftIndex
+from agentinfer.sam._segments import Segment
 
 __all__ = ["IndexFileError", "load_index", "save_index"]
 

@@ -29,7 +29,8 @@ from typing import Any
 
 from agentinfer.errors import UserError
 from agentinfer.sam._gain import CostTable, draft_length
-from agentinfer.sam._index import DraftIndex, SessionDrafts
+from agentinfer.sam._index import DraftIndex
+from agentinfer.sam._session import SessionDrafts
 from agentinfer.sam._store import load_index, save_index
 
 __all__ = ["SamProposer"]

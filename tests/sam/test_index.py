@@ -21,7 +21,7 @@ from agentinfer.sam import (
     save_index,
     sketch,
 )
-from agentinfer.sam._index import merge
+from agentinfer.sam._segments import merge
 
 PHRASE = list(range(100, 140))
 
@@ -425,7 +425,7 @@ def test_what_is_held_is_counted(most: int, turns: list[tuple[str, str, int, boo
 def test_saving_sketches_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     index = DraftIndex(threaded=False)
     said(index, "a", PHRASE)
-    monkeypatch.setattr("agentinfer.sam._index.sketch", None)
+    monkeypatch.setattr("agentinfer.sam._segments.sketch", None)
     save_index(index, tmp_path)
     save_index(index, tmp_path)
     assert load_index(DraftIndex(threaded=False), tmp_path) == 1

@@ -4,8 +4,9 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from uuid import uuid4
 
-from agentinfer.sam._index import DraftIndex, SessionDrafts
+from agentinfer.sam._index import DraftIndex
 from agentinfer.sam._plain import CONTEXT
+from agentinfer.sam._session import SessionDrafts
 from agentinfer.sam.engine._plan import common_prefix
 
 __all__ = ["Followed", "Follower"]

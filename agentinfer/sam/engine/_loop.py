@@ -4,7 +4,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 from agentinfer.sam._gain import CostTable
-from agentinfer.sam._index import Draft
+from agentinfer.sam._session import Draft
 from agentinfer.sam.engine._follow import Followed
 from agentinfer.sam.engine._native import MAX_PASS, Llama
 from agentinfer.sam.engine._plan import Trust, accepted_tokens, common_prefix, planned_draft

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from agentinfer.sam._gain import CostTable, draft_length
-from agentinfer.sam._index import Draft
+from agentinfer.sam._session import Draft
 
 __all__ = ["Trust", "accepted_tokens", "common_prefix", "planned_draft"]
 
