@@ -20,17 +20,15 @@ import logging
 import os
 import sys
 import threading
-import time
-from array import array
 from collections.abc import Sequence
 from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
 
 from agentinfer.errors import UserError
+from agentinfer.sam._batch import Batch
 from agentinfer.sam._gain import CostTable, draft_length
 from agentinfer.sam._index import DraftIndex
-from agentinfer.sam._session import SessionDrafts
 from agentinfer.sam._store import load_index, save_index
 
 __all__ = ["SamProposer"]
@@ -39,60 +37,6 @@ LOG = logging.getLogger("vllm.agentinfer.sam")
 """Shown where the engine's own messages are."""
 SAVE_EVERY = 60.0
 """Seconds after which sessions that rest are saved: a server that is stopped is often killed before it can save any."""
-MAX_SESSIONS = 1000
-"""Sessions that may go on, beside those in the batch,"""
-MAX_TOKENS = 8_000_000
-"""and the tokens of them all, about 80 bytes each."""
-RESTS_AFTER = 30.0
-"""Seconds without a token after which others may draft from a session."""
-CHECKED = 64
-"""Tokens before the end by which a request is known from one pass to the next; and those that a session hears again
-where it goes on before its end. What is mistaken for another only drafts worse."""
-
-
-class _Followed:
-    """A session that the drafter follows through its requests."""
-
-    def __init__(self, key: str, drafts: SessionDrafts) -> None:
-        self.key = key
-        self.drafts = drafts
-        self.tokens = array("i")
-        """As the engine has them. The index may have more: replies that the next request did not come back with."""
-        self.prompt = 0
-        """Tokens of the last request's prompt."""
-        self.used = 0.0
-        self.shared = 0
-        """How many tokens of it others may draft from."""
-
-    def continued_by(self, row: Any, length: int) -> bool:
-        """Whether a row of tokens begins with all of this, as far as its end tells."""
-        seen = len(self.tokens)
-        start = max(seen - CHECKED, 0)
-        return 0 < seen <= length and row[start:seen].tolist() == self.tokens[start:].tolist()
-
-    def common(self, row: Any, length: int) -> int:
-        """How many tokens a row has in common with this from the first one on."""
-        high = min(len(self.tokens), length)
-        here, there = self.tokens[:high].tobytes(), row[:high].tobytes()
-        if here == there:
-            return high
-        low, size = 0, self.tokens.itemsize
-        while high - low > 1:
-            middle = (low + high) // 2
-            part = slice(low * size, middle * size)
-            low, high = (middle, high) if here[part] == there[part] else (low, middle)
-        return low
-
-    def back_to(self, length: int) -> None:
-        """Go on from an earlier place."""
-        if length < len(self.tokens):
-            del self.tokens[length:]
-            self.drafts.extend(self.tokens[-CHECKED:].tolist())
-
-    def extend(self, tokens: list[int], *, own: bool) -> None:
-        self.drafts.extend(tokens, own=own)
-        self.tokens.extend(tokens)
-        self.used = time.monotonic()
 
 
 class SamProposer:
@@ -115,16 +59,11 @@ class SamProposer:
         self.path = os.environ.get("AGENTINFER_SAM_PATH")
         self.tables = _tables(os.environ.get("AGENTINFER_SAM_COSTS"))
         self.index = DraftIndex(max_sessions=sys.maxsize, max_open=sys.maxsize)
-        self._rows: dict[int, _Followed] = {}
-        self._known: dict[str, _Followed] = {}
-        """The longest unused first."""
-        self._number = 0
+        self.batch = Batch(self.index, self.tenant)
         self._failed = False
         self._tokenizer: str | None = None
         self._loaded = False
         """Whether the earlier sessions are there; before, and where they cannot be read, nothing is saved."""
-        self._unsaved = False
-        """Whether sessions are over, or rest, that are not saved."""
         self._sharing = threading.Lock()
         """Held by who changes sessions: a pass, the keeper that shares those that rest, the end."""
         self._keeper: threading.Thread | None = None
@@ -134,7 +73,7 @@ class SamProposer:
         """Have a thread load the earlier sessions and save new ones; before that, drafts come from the session."""
         if self.path is not None:
             saves = getattr(self.config.parallel_config, "rank", 0) == 0  # all ranks hear the same; one of them saves
-            self._keeper = threading.Thread(target=self._keep, args=(saves,), name="agentinfer sam", daemon=True)
+            self._keeper = threading.Thread(target=self._keep, args=(saves,), name="agentinfer sam: keeper", daemon=True)
             self._keeper.start()
             if saves:
                 Finalize(self, self.close, exitpriority=1)
@@ -169,18 +108,14 @@ class SamProposer:
 
     def _propose(self, sampled_tokens: Sequence[Sequence[int]], lengths: Any, rows: Any) -> list[list[int]]:
         batch = sum(1 for sampled in sampled_tokens if len(sampled))
-        self._rows = {
-            number: followed
-            for number, followed in self._rows.items()
-            if number < len(sampled_tokens) and followed.continued_by(rows[number], int(lengths[number]))
-        }
+        self.batch.keep(len(sampled_tokens), rows, lengths)
         drafts: list[list[int]] = []
         for number, sampled in enumerate(sampled_tokens):
             if not len(sampled):
                 drafts.append([])
                 continue
             length = int(lengths[number])
-            followed = self._follow(number, rows[number], length, len(sampled))
+            followed = self.batch.follow(number, rows[number], length, len(sampled))
             room = min(self.k, int(rows.shape[1]) - length - 1)  # one more comes with every pass
             draft = followed.drafts.draft(max(room, 0), self.floor)
             if self.tables:
@@ -198,75 +133,13 @@ class SamProposer:
                 return draft[: at + 1]
         return draft
 
-    def _follow(self, number: int, row: Any, length: int, sampled: int) -> _Followed:
-        """The session in a row, with what is new in it. Rows are reused and moved by the engine."""
-        followed = self._rows.get(number)
-        if followed is None or not followed.continued_by(row, length):
-            self._rows.pop(number, None)
-            followed = self._rows[number] = self._find(row, length)
-            followed.prompt = length - sampled
-        seen = len(followed.tokens)
-        written = max(length - sampled, seen)
-        if seen < written:
-            followed.extend(row[seen:written].tolist(), own=False)
-        if written < length:
-            followed.extend(row[written:length].tolist(), own=True)
-        return followed
-
-    def _find(self, row: Any, length: int) -> _Followed:
-        """The session that a request goes on with; else a new one.
-
-        It is the one with most in common, if its last prompt is there whole: the reply behind it may come back
-        otherwise, without its reasoning, say. A session that is in another row is taken as it is, or not at all.
-        """
-        running = {followed.key for followed in self._rows.values()}
-        best, most = None, 0
-        for known in self._known.values():
-            if known.prompt > length or row[known.prompt - 1] != known.tokens[known.prompt - 1]:
-                continue
-            common = known.common(row, length)
-            whole = common == len(known.tokens)
-            if common > most and common >= known.prompt and (whole or known.key not in running):
-                best, most = known, common
-        if best is not None:
-            best.back_to(most)
-            self._known[best.key] = self._known.pop(best.key)
-            return best
-        self._share()
-        self._number += 1
-        key = str(self._number)
-        followed = self._known[key] = _Followed(key, self.index.session(key, tenant=self.tenant))
-        self._make_room(running | {key})
-        return followed
-
-    def _share(self) -> None:
-        """Let others draft from the sessions that rest."""
-        rested = time.monotonic() - RESTS_AFTER
-        for known in self._known.values():
-            if known.used <= rested and known.shared != len(known.drafts):
-                self.index.share(known.key, tenant=self.tenant)
-                known.shared = len(known.drafts)
-                self._unsaved = True
-
-    def _make_room(self, running: set[str]) -> None:
-        """End the longest unused sessions where there are too many, or they are too long."""
-        resting = [known for known in self._known.values() if known.key not in running]
-        held = sum(len(known.drafts) for known in self._known.values())
-        for number, known in enumerate(resting):
-            if len(resting) - number <= MAX_SESSIONS and held <= MAX_TOKENS:
-                break
-            held -= len(known.drafts)
-            del self._known[known.key]
-            self.index.close(known.key, tenant=self.tenant)
-            self._unsaved = True
-
     def _keep(self, saves: bool) -> None:
         """Load the earlier sessions; then save those that are over or rest, as long as the server runs."""
         self._load()
         while self._loaded and saves and not self._stopped.wait(SAVE_EVERY):
             with self._sharing:
-                self._share()
-            if self._unsaved:
+                self.batch.share()
+            if self.batch.unsaved:
                 self._save()
 
     def close(self) -> None:
@@ -275,10 +148,7 @@ class SamProposer:
         if self._keeper is not None:
             self._keeper.join(timeout=10)
         with self._sharing:
-            self._rows.clear()
-            self._known.clear()
-            for key in self.index.open_sessions(self.tenant):
-                self.index.close(key, tenant=self.tenant)
+            self.batch.close()
         if self._loaded:
             self._save()
 
@@ -295,7 +165,7 @@ class SamProposer:
             LOG.info("Drafting from %d earlier sessions of %s", count, self.path)
 
     def _save(self) -> None:
-        self._unsaved = False
+        self.batch.unsaved = False
         try:
             save_index(self.index, str(self.path), tenant=self.tenant, tokenizer=self._tokenizer)
         except (UserError, OSError) as error:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import agentinfer.sam.vllm as module
 from agentinfer.errors import UserError
-from agentinfer.sam import DraftIndex, Segment, SessionDrafts, load_index, save_index
+from agentinfer.sam import DraftIndex, Segment, SessionDrafts, _batch, load_index, save_index
 from agentinfer.sam.vllm import SamProposer
 
 PHRASE = list(range(100, 160))
@@ -188,7 +188,7 @@ def test_a_reply_that_comes_back_otherwise_does_not_end_its_session(monkeypatch:
     lengths = heard(engine, monkeypatch)
     engine.rows = [[*prompt, 2, END, 60, 61]]
     assert engine.step(PHRASE[:3]) == [PHRASE[3:7]]
-    assert sum(lengths) <= module.CHECKED + 5
+    assert sum(lengths) <= _batch.CHECKED + 5
     assert engine.sessions == 1
     engine.rows = [[*prompt[:500], 5, 6]]
     engine.step([7])
@@ -212,7 +212,7 @@ def test_an_aborted_request_leaves_the_others_alone() -> None:
     assert engine.step(PHRASE[::-1][2:3]) == [PHRASE[::-1][3:7]]
     engine.rows = []
     assert engine.step() == []
-    assert engine.proposer._rows == {}
+    assert engine.proposer.batch._rows == {}
 
 
 def test_a_draft_never_leaves_the_row() -> None:
@@ -287,7 +287,7 @@ def test_sessions_that_rest_are_drafted_from(monkeypatch: pytest.MonkeyPatch) ->
     engine.step(PHRASE[:3])
     engine.proposer.index.build()
     assert engine.step(PHRASE[3:5]) == [[]], "it has not rested long enough"
-    later = time.monotonic() + module.RESTS_AFTER
+    later = time.monotonic() + _batch.RESTS_AFTER
     monkeypatch.setattr(time, "monotonic", lambda: later)
     for end in (50, 51):
         engine.rows = [[7, 8, end]]
@@ -339,7 +339,7 @@ def test_what_rests_is_saved_before_anybody_stops_the_server(kept: Path, monkeyp
     engine.rows = [[1, 2, 3]]
     engine.step(PHRASE)
     assert not saved.wait(timeout=0.1), "it goes on"
-    monkeypatch.setattr(module, "RESTS_AFTER", 0.0)
+    monkeypatch.setattr(_batch, "RESTS_AFTER", 0.0)
     assert saved.wait(timeout=60)
     assert load_index(DraftIndex(threaded=False), kept) == 1
     saved.clear()
@@ -354,7 +354,7 @@ def test_what_rests_is_saved_before_anybody_stops_the_server(kept: Path, monkeyp
 
 def test_what_is_over_is_saved_on_the_way(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SAVE_EVERY", 0.01)
-    monkeypatch.setattr(module, "MAX_SESSIONS", 1)
+    monkeypatch.setattr(_batch, "MAX_SESSIONS", 1)
     engine = Engine(proposer())
     for number in range(4):
         engine.rows = [[number, *PHRASE[number:]]]
@@ -399,25 +399,25 @@ def test_a_folder_that_is_not_there_yet(kept: Path, caplog: pytest.LogCaptureFix
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_SESSIONS", 5)
+    monkeypatch.setattr(_batch, "MAX_SESSIONS", 5)
     engine = Engine(proposer())
     engine.proposer.index.max_tokens = 1000
     for number in range(60):
         engine.rows = [[number, *PHRASE]]
         engine.step([number])
-    assert len(engine.proposer._known) == engine.sessions == 5 + 1
-    assert len(engine.proposer._rows) == 1
+    assert len(engine.proposer.batch._known) == engine.sessions == 5 + 1
+    assert len(engine.proposer.batch._rows) == 1
     assert sum(map(len, engine.proposer.index.segments())) <= 1000
-    monkeypatch.setattr(module, "MAX_TOKENS", 200)
+    monkeypatch.setattr(_batch, "MAX_TOKENS", 200)
     engine.rows = [[77, *PHRASE]]
     engine.step([1])
     assert engine.sessions == 3 + 1, "its own tokens come afterwards"
-    assert "61" in engine.proposer._known
+    assert "61" in engine.proposer.batch._known
 
 
 def test_a_session_in_the_batch_is_never_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_SESSIONS", 0)
-    monkeypatch.setattr(module, "MAX_TOKENS", 0)
+    monkeypatch.setattr(_batch, "MAX_SESSIONS", 0)
+    monkeypatch.setattr(_batch, "MAX_TOKENS", 0)
     engine = Engine(proposer())
     engine.rows = [[1, *PHRASE, 2], [4, *PHRASE[::-1], 5], [6, 7]]
     engine.step(PHRASE[:2], PHRASE[::-1][:2], [8])
@@ -427,7 +427,7 @@ def test_a_session_in_the_batch_is_never_ended(monkeypatch: pytest.MonkeyPatch) 
 
 @given(st.lists(st.integers(0, 3), max_size=40), st.lists(st.integers(0, 3), max_size=40))
 def test_what_two_sequences_have_in_common(one: list[int], other: list[int]) -> None:
-    followed = module._Followed("1", DraftIndex(threaded=False).session("1"))
+    followed = _batch.Followed("1", DraftIndex(threaded=False).session("1"))
     followed.extend(one, own=False)
     length = next((n for n, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]), None)
     assert followed.common(array("i", other), len(other)) == (min(len(one), len(other)) if length is None else length)
