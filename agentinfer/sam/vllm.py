@@ -73,7 +73,9 @@ class SamProposer:
         """Have a thread load the earlier sessions and save new ones; before that, drafts come from the session."""
         if self.path is not None:
             saves = getattr(self.config.parallel_config, "rank", 0) == 0  # all ranks hear the same; one of them saves
-            self._keeper = threading.Thread(target=self._keep, args=(saves,), name="agentinfer sam: keeper", daemon=True)
+            self._keeper = threading.Thread(
+                target=self._keep, args=(saves,), name="agentinfer sam: keeper", daemon=True
+            )
             self._keeper.start()
             if saves:
                 Finalize(self, self.close, exitpriority=1)
