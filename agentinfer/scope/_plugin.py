@@ -48,7 +48,8 @@ class Scope:
         best_of: How many drafts are made of each situation, where the budget allows.
         share: What learning from a run may take at most, as a share of what the run itself takes: money where both
             prices are known, else tokens.
-        timeout: Seconds for learning from one situation.
+        timeout: Seconds for learning from one situation: up to four calls, one behind the other. After it a draft that
+            was not classified is for its own task only.
         max_tokens: Completion tokens of one call for learning, reasoning included.
         tokens: Tokens that all learning may take.
         cost: Money that all learning may take.
@@ -73,7 +74,7 @@ class Scope:
         texts: bool = True,
         best_of: int = 2,
         share: float = 0.25,
-        timeout: float = 60.0,
+        timeout: float = 180.0,
         max_tokens: int = 400,
         tokens: int | None = None,
         cost: float | None = None,
