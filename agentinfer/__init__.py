@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from agentinfer.limits import Limits
     from agentinfer.models import Completion, Model, ModelRequest, Profile, RetryPolicy, Sampling, Timeouts
     from agentinfer.repeats import RepeatPolicy
-    from agentinfer.run import Feedback, Run, RunResult, StopReason
+    from agentinfer.result import RunResult, StopReason
+    from agentinfer.run import Feedback, Run
     from agentinfer.step import Middleware, Plugin, StepRequest, StepResult
     from agentinfer.tools import Tool, ToolContext, ToolResult, ToolSet, tool
     from agentinfer.transcript import Message, ToolCall, View
@@ -121,7 +122,8 @@ _HOMES = {
     "limits": ("Limits",),
     "models": ("Completion", "Model", "ModelRequest", "Profile", "RetryPolicy", "Sampling", "Timeouts"),
     "repeats": ("RepeatPolicy",),
-    "run": ("Feedback", "Run", "RunResult", "StopReason"),
+    "result": ("RunResult", "StopReason"),
+    "run": ("Feedback", "Run"),
     "step": ("Middleware", "Plugin", "StepRequest", "StepResult"),
     "tools": ("Tool", "ToolContext", "ToolResult", "ToolSet", "tool"),
     "transcript": ("Message", "ToolCall", "View"),

@@ -20,7 +20,8 @@ from agentinfer.models import ModelRequest, Sampling
 from agentinfer.output import Output
 from agentinfer.protocol import RawReply
 from agentinfer.repeats import RepeatPolicy
-from agentinfer.run import Run, StopReason
+from agentinfer.result import StopReason
+from agentinfer.run import Run
 from agentinfer.step import GivenUp, Middleware, StepRequest, StepResult
 from agentinfer.tools import ResourceLocks
 from agentinfer.transcript import Message

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from agentinfer.output import Output
-from agentinfer.run import StopReason
+from agentinfer.result import StopReason
 
 __all__ = ["answer_now", "not_run", "repeated", "unfit_answer"]
 

@@ -18,7 +18,8 @@ from agentinfer.limits import Limits
 from agentinfer.models import Model, Sampling
 from agentinfer.output import Output
 from agentinfer.repeats import RepeatPolicy
-from agentinfer.run import DUMP_VERSION, Run, RunResult
+from agentinfer.result import RunResult
+from agentinfer.run import DUMP_VERSION, Run
 from agentinfer.sessions import Sessions
 from agentinfer.step import Middleware, Plugin
 from agentinfer.tools import ResourceLocks, Tool, ToolSet, Workspace, read_result

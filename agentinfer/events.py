@@ -24,7 +24,7 @@ from agentinfer.transcript import ToolCall
 from agentinfer.usage import Usage
 
 if TYPE_CHECKING:
-    from agentinfer.run import RunResult
+    from agentinfer.result import RunResult
 
 __all__ = [
     "AttemptDiscarded",

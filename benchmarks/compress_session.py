@@ -11,7 +11,7 @@ from agentinfer import Usage
 from agentinfer.background import Background
 from agentinfer.compress import Compressed, CompressionDropped, CompressionStarted, HitsFiltered, NotesReady
 from agentinfer.events import Event
-from agentinfer.run import RunResult
+from agentinfer.result import RunResult
 
 __all__ = ["Session"]
 

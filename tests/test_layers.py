@@ -21,6 +21,7 @@ LAYERS = [
     {"calls", "background"},
     {"step"},
     {"run"},
+    {"result"},
     {"sessions", "_act", "_words", "_stream"},
     {"_steps", "_bind"},
     {"_loop"},

@@ -20,7 +20,7 @@ from agentinfer.cli._options import (
     limits_of,
     setup_of,
 )
-from agentinfer.run import RunResult
+from agentinfer.result import RunResult
 
 __all__ = ["register"]
 

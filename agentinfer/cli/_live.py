@@ -7,7 +7,7 @@ from typing import TextIO
 
 from agentinfer import events
 from agentinfer.events import Event
-from agentinfer.run import RunResult
+from agentinfer.result import RunResult
 from agentinfer.usage import Usage
 
 __all__ = ["LiveView", "summary"]

@@ -15,7 +15,7 @@ from agentinfer.evals._record import ModelShare, Record
 from agentinfer.evals._retrieval import SEARCH_TOOL, recall, retrieved_in
 from agentinfer.evals._waste import waste_of
 from agentinfer.events import Event, ModelCallFinished
-from agentinfer.run import RunResult
+from agentinfer.result import RunResult
 from agentinfer.usage import Usage
 
 __all__ = ["describe", "less", "machine_load", "record_of", "versions_of"]

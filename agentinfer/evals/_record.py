@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from agentinfer.run import StopReason
+from agentinfer.result import StopReason
 
 __all__ = ["RESULTS_VERSION", "ModelShare", "Record", "Waste"]
 

@@ -25,7 +25,7 @@ from agentinfer.evals._prompts import Prompt, Prompter
 from agentinfer.evals._questions import Question
 from agentinfer.evals._record import Record
 from agentinfer.evals._trajectory import trajectory_of
-from agentinfer.run import RunResult
+from agentinfer.result import RunResult
 from agentinfer.usage import Usage
 
 __all__ = ["Evaluation"]

@@ -7,7 +7,7 @@ from agentinfer.evals._prompts import Prompt
 from agentinfer.evals._questions import Question
 from agentinfer.evals._retrieval import retrieved
 from agentinfer.events import Event, RunFinished
-from agentinfer.run import RunResult
+from agentinfer.result import RunResult
 from agentinfer.step import StepResult
 
 __all__ = ["trajectory_of"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from agentinfer.background import Background
 from agentinfer.errors import ModelError, UserError
 from agentinfer.models import Model, ModelRequest
-from agentinfer.run import RunResult
+from agentinfer.result import RunResult
 from agentinfer.scope._guideline import wording_of
 from agentinfer.scope._perspective import CURRENT, Perspective
 from agentinfer.scope._reading import read_index, read_object

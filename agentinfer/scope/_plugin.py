@@ -9,7 +9,8 @@ from typing import Any, Literal
 from agentinfer.background import Background
 from agentinfer.errors import UserError
 from agentinfer.models import Model
-from agentinfer.run import Feedback, Run, RunResult
+from agentinfer.result import RunResult
+from agentinfer.run import Feedback, Run
 from agentinfer.scope._accept import AcceptPolicy
 from agentinfer.scope._bound import Bound
 from agentinfer.scope._explore import Exploration, Verifier, explore

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, PrivateAttr
 
 from agentinfer.models import Model
-from agentinfer.run import RunResult
+from agentinfer.result import RunResult
 from agentinfer.scope._accept import AcceptPolicy
 from agentinfer.scope._trial import TrialPolicy
 

@@ -8,7 +8,7 @@ from _scripted import Wrap
 from agentinfer import Agent, Limits, Run, Tool, ToolCall, tool
 from agentinfer.compress import Compress
 from agentinfer.events import Event
-from agentinfer.run import RunResult
+from agentinfer.result import RunResult
 from agentinfer.testing import ScriptedModel, ScriptedReply, call, say
 
 FILLER = "nothing of note happened here and the days went by as they do. " * 40

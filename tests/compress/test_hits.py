@@ -15,7 +15,7 @@ from agentinfer.compress import Compress, HitsFiltered, report
 from agentinfer.compress._hits import by_numbers, by_words, hits_of
 from agentinfer.corpus import Hit
 from agentinfer.evals._retrieval import retrieved
-from agentinfer.run import RunResult
+from agentinfer.result import RunResult
 from agentinfer.testing import ScriptedModel, call, fail, say
 from agentinfer.web import WebHit, web_search
 
