@@ -27,6 +27,17 @@ MIGRATIONS: list[str] = [
         PRIMARY KEY (space, guideline, run)
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE evidence (
+        space TEXT NOT NULL, guideline TEXT NOT NULL, used INTEGER NOT NULL, score REAL NOT NULL,
+        held_out INTEGER NOT NULL, held_out_score REAL NOT NULL, helpful INTEGER NOT NULL,
+        PRIMARY KEY (space, guideline)
+    ) WITHOUT ROWID;
+    INSERT INTO evidence (space, guideline, used, score, held_out, held_out_score, helpful)
+        SELECT space, guideline, sum(shown), sum(shown * score), sum(1 - shown), sum((1 - shown) * score),
+            sum(shown * (score >= 0.5))
+        FROM scores GROUP BY space, guideline;
+    """,
 ]
 """What leads from each version to the next; version 0 is an empty file. A released one is never changed."""
 

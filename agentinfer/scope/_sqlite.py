@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
 import sqlite3
@@ -12,15 +11,15 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from types import MappingProxyType
 from typing import TypeVar
 
 from agentinfer.errors import UserError
 from agentinfer.local._lock import file_lock
-from agentinfer.scope._deltas import Change, Delta, Snapshot, reduce, touched
-from agentinfer.scope._guideline import Guideline, Space, key_of
+from agentinfer.scope import _rows
+from agentinfer.scope._deltas import Change, Delta, Snapshot
+from agentinfer.scope._guideline import Space
 from agentinfer.scope._schema import check_ours, migrate
-from agentinfer.scope._store import Outcome, StoreError, arms_of, change_of, evidence_of
+from agentinfer.scope._store import Outcome, StoreError
 
 __all__ = ["SqliteStore"]
 
@@ -28,12 +27,6 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-
-_SCORE = """
-INSERT INTO scores (space, guideline, run, shown, score, firm, at) VALUES (?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (space, guideline, run) DO UPDATE SET shown = excluded.shown, score = excluded.score, firm = excluded.firm,
-at = excluded.at WHERE excluded.firm >= firm
-"""
 
 
 class SqliteStore:
@@ -74,7 +67,7 @@ class SqliteStore:
         Raises:
             StoreError: The file cannot be read.
         """
-        return await self._run(lambda connection: _load(connection, _key(space)))
+        return await self._run(lambda connection: _rows.load(connection, space))
 
     async def apply(self, space: Space, deltas: Sequence[Delta], *, author: str, reason: str = "") -> list[Change]:
         """Apply deltas in order, all of them or none; what has changed, on disk when this returns.
@@ -82,7 +75,7 @@ class SqliteStore:
         Raises:
             StoreError: They could not be written; nothing of them was.
         """
-        return await self._run(lambda connection: _apply(connection, _key(space), deltas, author, reason))
+        return await self._run(lambda connection: _rows.apply(connection, space, deltas, author, reason))
 
     async def record(self, space: Space, outcome: Outcome) -> None:
         """Note what a run scored.
@@ -90,7 +83,7 @@ class SqliteStore:
         Raises:
             StoreError: It could not be written.
         """
-        await self._run(lambda connection: _record(connection, _key(space), outcome))
+        await self._run(lambda connection: _rows.record(connection, space, outcome))
 
     async def history(self, space: Space) -> list[Change]:
         """Every change of a space, oldest first.
@@ -98,7 +91,7 @@ class SqliteStore:
         Raises:
             StoreError: The file cannot be read.
         """
-        return await self._run(lambda connection: _history(connection, _key(space)))
+        return await self._run(lambda connection: _rows.history(connection, space))
 
     async def spaces(self) -> list[Space]:
         """The spaces that hold guidelines.
@@ -106,8 +99,7 @@ class SqliteStore:
         Raises:
             StoreError: The file cannot be read.
         """
-        rows = await self._run(lambda c: c.execute("SELECT DISTINCT space FROM guidelines ORDER BY space").fetchall())
-        return [Space(*json.loads(key)) for (key,) in rows]
+        return await self._run(_rows.spaces)
 
     async def aclose(self) -> None:
         """Close the file. The store opens it again when it is used again."""
@@ -233,111 +225,3 @@ def _is_whole(path: Path) -> bool:
             return bool(connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
     except sqlite3.Error:
         return False
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        with contextlib.suppress(sqlite3.Error):
-            connection.execute("ROLLBACK")
-        raise
-
-
-def _load(connection: sqlite3.Connection, space: str) -> Snapshot:
-    connection.execute("BEGIN")  # one state for the three
-    try:
-        rows = connection.execute(
-            "SELECT data FROM guidelines WHERE space = ? ORDER BY created, id", (space,)
-        ).fetchall()
-        scores = connection.execute(
-            "SELECT guideline, shown, score, firm FROM scores WHERE space = ?", (space,)
-        ).fetchall()
-        revision = _revision(connection, space)
-    finally:
-        connection.execute("COMMIT")
-    guidelines = [_read(data) for (data,) in rows]
-    return Snapshot(revision, MappingProxyType({g.id: g for g in guidelines}), MappingProxyType(evidence_of(scores)))
-
-
-def _apply(
-    connection: sqlite3.Connection, space: str, deltas: Sequence[Delta], author: str, reason: str
-) -> list[Change]:
-    changes: list[Change] = []
-    with _transaction(connection):
-        revision = _revision(connection, space) + 1
-        for delta in deltas:
-            ids, key = touched(delta)
-            marks = ", ".join("?" * len(ids))
-            query = f"SELECT data FROM guidelines WHERE space = ? AND (id IN ({marks}) OR key = ?)"  # noqa: S608 - only marks
-            known = [_read(data) for (data,) in connection.execute(query, (space, *ids, key or ""))]
-            before = {guideline.id: guideline for guideline in known}
-            for after in reduce(delta, known):
-                changes.append(change_of(revision, author, reason, before.get(after.id), after))
-                _write(connection, space, changes[-1])
-                if changes[-1].brings_back:
-                    connection.execute("DELETE FROM scores WHERE space = ? AND guideline = ?", (space, after.id))
-    return changes
-
-
-def _write(connection: sqlite3.Connection, space: str, change: Change) -> None:
-    after, before = change.after, change.before
-    data = _dump(after)
-    connection.execute(
-        "INSERT OR REPLACE INTO guidelines (space, id, key, created, data) VALUES (?, ?, ?, ?, ?)",
-        (space, after.id, key_of(after.text), after.created, data),
-    )
-    connection.execute(
-        "INSERT INTO changes (space, revision, at, author, reason, before, after) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (space, change.revision, change.at, change.author, change.reason, before and _dump(before), data),
-    )
-
-
-def _record(connection: sqlite3.Connection, space: str, outcome: Outcome) -> None:
-    now = time.time()
-    rows = [
-        (space, guideline, outcome.run, shown, outcome.score, outcome.firm, now)
-        for guideline, shown in arms_of(outcome)
-    ]
-    with _transaction(connection):
-        connection.executemany(_SCORE, rows)
-
-
-def _history(connection: sqlite3.Connection, space: str) -> list[Change]:
-    rows = connection.execute(
-        "SELECT revision, at, author, reason, before, after FROM changes WHERE space = ? ORDER BY number", (space,)
-    )
-    return [
-        Change(
-            revision=revision,
-            at=at,
-            author=author,
-            reason=reason,
-            before=None if before is None else _read(before),
-            after=_read(after),
-        )
-        for revision, at, author, reason, before, after in rows
-    ]
-
-
-def _revision(connection: sqlite3.Connection, space: str) -> int:
-    (revision,) = connection.execute("SELECT max(revision) FROM changes WHERE space = ?", (space,)).fetchone()
-    return revision or 0
-
-
-def _key(space: Space) -> str:
-    return json.dumps([space.tenant, space.memory])
-
-
-def _dump(guideline: Guideline) -> str:
-    return json.dumps(guideline.to_dict())
-
-
-def _read(data: str) -> Guideline:
-    try:
-        return Guideline.from_dict(json.loads(data))
-    except ValueError as error:
-        raise UserError(str(error)) from None

@@ -1,11 +1,12 @@
 """Where guidelines are kept: the protocol, and a store in memory."""
 
+import dataclasses
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from agentinfer.errors import AgentInferError, UserError
 from agentinfer.scope._deltas import Change, Delta, Snapshot, reduce
@@ -43,10 +44,19 @@ class Outcome:
             raise UserError(f"a score lies between 0 and 1: {self.score}")
 
 
+class Score(NamedTuple):
+    """What one run says of one guideline."""
+
+    shown: bool
+    score: float
+    firm: bool
+
+
 class Store(Protocol):
     """Keeps guidelines, their history and the evidence on them, per space.
 
-    `agentinfer.scope.testing.StoreConformance` holds what every store has to do.
+    `agentinfer.scope.testing.STORE_CHECKS` holds what every store has to do. Every run loads at its start, so a load
+    should not read the scores of all runs before it.
     """
 
     async def load(self, space: Space) -> Snapshot:
@@ -86,8 +96,10 @@ class MemoryStore:
         self._lock = threading.Lock()
         self._guidelines: dict[Space, dict[str, Guideline]] = {}
         self._history: dict[Space, list[Change]] = {}
-        self._scores: dict[Space, dict[tuple[str, str], tuple[bool, float, bool]]] = {}
-        """(guideline, run): whether it was shown, the score, whether that is firm."""
+        self._scores: dict[Space, dict[str, dict[str, Score]]] = {}
+        """By guideline and run."""
+        self._evidence: dict[Space, dict[str, Evidence]] = {}
+        """What the scores of each guideline come to."""
 
     def __repr__(self) -> str:
         return f"MemoryStore({sum(map(len, self._guidelines.values()))} guidelines)"
@@ -96,10 +108,10 @@ class MemoryStore:
         """The guidelines of a space, and what is known of their worth."""
         with self._lock:
             guidelines = dict(self._guidelines.get(space, {}))
-            rows = [(key[0], *row) for key, row in self._scores.get(space, {}).items()]
+            evidence = dict(self._evidence.get(space, {}))
             history = self._history.get(space)
             revision = history[-1].revision if history else 0
-        return Snapshot(revision, MappingProxyType(guidelines), MappingProxyType(evidence_of(rows)))
+        return Snapshot(revision, MappingProxyType(guidelines), MappingProxyType(evidence))
 
     async def apply(self, space: Space, deltas: Sequence[Delta], *, author: str, reason: str = "") -> list[Change]:
         """Apply deltas in order, all of them or none; what has changed."""
@@ -115,20 +127,22 @@ class MemoryStore:
             if changes:
                 self._guidelines[space] = known
                 self._history[space] = [*history, *changes]
-            scores = self._scores.get(space, {})
-            back = {change.id for change in changes if change.brings_back}
-            for key in [key for key in scores if key[0] in back]:
-                del scores[key]
+            for change in changes:
+                if change.brings_back:
+                    self._scores.get(space, {}).pop(change.id, None)
+                    self._evidence.get(space, {}).pop(change.id, None)
         return changes
 
     async def record(self, space: Space, outcome: Outcome) -> None:
         """Note what a run scored."""
         with self._lock:
-            scores = self._scores.setdefault(space, {})
-            for guideline, shown in arms_of(outcome):
-                there = scores.get((guideline, outcome.run))
-                if there is None or outcome.firm or not there[2]:
-                    scores[guideline, outcome.run] = shown, outcome.score, outcome.firm
+            evidence = self._evidence.setdefault(space, {})
+            for guideline, score in scores_of(outcome):
+                scores = self._scores.setdefault(space, {}).setdefault(guideline, {})
+                before = scores.get(outcome.run)
+                if replaces(score, before):
+                    scores[outcome.run] = score
+                    evidence[guideline] = rescored(evidence.get(guideline, Evidence()), before, score)
 
     async def history(self, space: Space) -> list[Change]:
         """Every change of a space, oldest first."""
@@ -147,22 +161,38 @@ def change_of(revision: int, author: str, reason: str, before: Guideline | None,
     return Change(revision=revision, at=time.time(), author=author, reason=reason, before=before, after=after)
 
 
-def arms_of(outcome: Outcome) -> list[tuple[str, bool]]:
-    """Each guideline that an outcome tells of, and whether it was shown."""
-    return [*((name, True) for name in outcome.shown), *((name, False) for name in outcome.held_out)]
+def scores_of(outcome: Outcome) -> list[tuple[str, Score]]:
+    """What an outcome says of each guideline that it tells of."""
+    arms = [*((name, True) for name in outcome.shown), *((name, False) for name in outcome.held_out)]
+    return [(name, Score(shown, outcome.score, outcome.firm)) for name, shown in arms]
 
 
-def evidence_of(rows: Iterable[tuple[str, bool, float, bool]]) -> dict[str, Evidence]:
-    """What rows of (guideline, shown, score, firm) come to."""
-    sums: dict[str, list[float]] = {}
-    for guideline, shown, score, _ in rows:
-        row = sums.setdefault(guideline, [0, 0.0, 0, 0.0, 0])
-        row[0 if shown else 2] += 1
-        row[1 if shown else 3] += score
-        row[4] += shown and score >= HELPFUL
-    return {
-        guideline: Evidence(
-            used=int(used), score=score, held_out=int(held_out), held_out_score=without, helpful=int(helpful)
-        )
-        for guideline, (used, score, held_out, without, helpful) in sums.items()
-    }
+def replaces(score: Score, before: Score | None) -> bool:
+    """Whether a score counts instead of what the same run had before."""
+    return before is None or score.firm or not before.firm
+
+
+def rescored(evidence: Evidence, before: Score | None, score: Score) -> Evidence:
+    """What there is to know of a guideline once a score has come, in place of what the same run had before."""
+    if before is not None:
+        evidence = _counted(evidence, before, -1)
+    return _counted(evidence, score, 1)
+
+
+def _counted(evidence: Evidence, score: Score, times: int) -> Evidence:
+    if not score.shown:
+        held_out = evidence.held_out + times
+        without = _sum(evidence.held_out_score + times * score.score, held_out)
+        return dataclasses.replace(evidence, held_out=held_out, held_out_score=without)
+    used = evidence.used + times
+    return dataclasses.replace(
+        evidence,
+        used=used,
+        score=_sum(evidence.score + times * score.score, used),
+        helpful=evidence.helpful + times * (score.score >= HELPFUL),
+    )
+
+
+def _sum(score: float, runs: int) -> float:
+    """Taking away what was added leaves a last digit behind."""
+    return min(max(score, 0.0), float(runs))

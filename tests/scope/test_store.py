@@ -1,6 +1,8 @@
 """Stores: what all of them do; and the SQLite store among many processes, killed ones, and damaged files."""
 
 import asyncio
+import dataclasses
+import json
 import logging
 import multiprocessing
 import os
@@ -15,10 +17,12 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agentinfer import UserError
 from agentinfer.local._lock import file_lock
-from agentinfer.scope import Add, MemoryStore, Outcome, Space, SqliteStore, StoreError, _schema
+from agentinfer.scope import Add, Evidence, MemoryStore, Outcome, Space, SqliteStore, StoreError, _rows, _schema
 from agentinfer.scope.testing import STORE_CHECKS, StoreCheck
 
 from ._made import guideline
@@ -348,7 +352,7 @@ async def test_an_older_file_is_migrated_whole(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(StoreError, match="nothing"):
         await SqliteStore(path).load(HERE)
     monkeypatch.setattr(
-        _schema, "MIGRATIONS", [*_schema.MIGRATIONS[:1], "ALTER TABLE guidelines ADD COLUMN note TEXT;"]
+        _schema, "MIGRATIONS", [*_schema.MIGRATIONS[:-1], "ALTER TABLE guidelines ADD COLUMN note TEXT;"]
     )
     stores = [SqliteStore(path) for _ in range(3)]
     for snapshot in await asyncio.gather(*(store.load(HERE) for store in stores)):
@@ -356,9 +360,64 @@ async def test_an_older_file_is_migrated_whole(tmp_path: Path, monkeypatch: pyte
     for store in stores:
         await store.aclose()
     with sqlite3.connect(path) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (len(_schema.MIGRATIONS),)
         connection.execute("SELECT note FROM guidelines")
     connection.close()
+
+
+async def test_scores_of_the_first_version_count_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "guidelines.db"
+    connection = sqlite3.connect(path, isolation_level=None)
+    with monkeypatch.context() as patch:
+        patch.setattr(_schema, "MIGRATIONS", _schema.MIGRATIONS[:1])
+        _schema.migrate(connection)
+    key = json.dumps([HERE.tenant, HERE.memory])
+    scores = [("a", 1, 0.25), ("b", 1, 0.75), ("c", 0, 0.5)]
+    for run, shown, score in scores:
+        connection.execute("INSERT INTO scores VALUES (?, 'g-1', ?, ?, ?, 0, 0.0)", (key, run, shown, score))
+    connection.close()
+    store = SqliteStore(path)
+    expected = Evidence(used=2, score=1.0, helpful=1, held_out=1, held_out_score=0.5)
+    assert (await store.load(HERE)).worth("g-1") == expected
+    await store.record(HERE, Outcome(run="a", score=1.0, shown=("g-1",)))
+    assert (await store.load(HERE)).worth("g-1") == dataclasses.replace(expected, score=1.75, helpful=2)
+    await store.aclose()
+
+
+outcomes = st.builds(
+    lambda run, score, shown, firm: Outcome(
+        run=run, score=score, firm=firm, shown=("g",) if shown else (), held_out=() if shown else ("g",)
+    ),
+    run=st.sampled_from("abc"),
+    score=st.floats(0, 1),
+    shown=st.booleans(),
+    firm=st.booleans(),
+)
+
+
+@given(st.lists(outcomes, max_size=30))
+def test_what_is_known_is_what_all_scores_come_to(told: list[Outcome]) -> None:
+    """Scores are counted as they come; a load reads none of them, however many there are."""
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    _schema.migrate(connection)
+    counts: dict[str, Outcome] = {}
+    for outcome in told:
+        _rows.record(connection, HERE, outcome)
+        if outcome.run not in counts or outcome.firm or not counts[outcome.run].firm:
+            counts[outcome.run] = outcome
+    statements: list[str] = []
+    connection.set_trace_callback(statements.append)
+    worth = _rows.load(connection, HERE).worth("g")
+    connection.close()
+    assert not [statement for statement in statements if "scores" in statement]
+    shown = [outcome.score for outcome in counts.values() if outcome.shown]
+    without = [outcome.score for outcome in counts.values() if outcome.held_out]
+    assert (worth.used, worth.held_out) == (len(shown), len(without))
+    assert worth.helpful == sum(score >= 0.5 for score in shown)
+    assert worth.score == pytest.approx(sum(shown), abs=1e-9)
+    assert worth.held_out_score == pytest.approx(sum(without), abs=1e-9)
+    assert worth.score <= worth.used
+    assert worth.held_out_score <= worth.held_out
 
 
 async def test_a_newer_file_is_refused_and_left_alone(tmp_path: Path) -> None:
