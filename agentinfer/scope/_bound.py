@@ -38,12 +38,14 @@ def draw(snapshot: Snapshot, run: str, view: View, settings: Settings) -> Drawn:
         snapshot: What there is; kept ones come first.
         run: The run's id, which decides what is held out.
         view: What the run begins with. What stands there already, in a conversation that goes on, was drawn before.
-        settings: How many characters may be shown, and how often guidelines are held out.
+        settings: Which are given, how many characters of them, and how often they are held out.
     """
     there = "\n".join(message.content for message in view if message.role in ("system", "user"))
     left = settings.max_chars
     drawn = Drawn([], [])
     for guideline in snapshot.active:
+        if settings.give == "kept" and guideline.status != "kept":
+            continue
         left -= len(guideline.text)
         if left < 0:
             break

@@ -42,6 +42,8 @@ class Scope:
             when the run starts, or `both`.
         learn: `beside` the steps; `after` the run, where calls beside it would disturb it, as on a server with one
             slot; `off`: guidelines are given, and nothing is written.
+        give: Which strategic guidelines runs are given: the `active` ones, which may be on trial; or those alone that
+            were `kept`, as they were shown to help.
         evidence: What a run's score is: its own `outcome` until somebody gives feedback, or `feedback` alone.
         score: From a run's result to its own outcome, 0 to 1, or `None` for none; `own_outcome` unless given.
         texts: Whether what tools returned may be read to learn from a failed call. A strategic guideline drawn from
@@ -70,6 +72,7 @@ class Scope:
         small: Model | None = None,
         placement: Literal["system", "end", "both"] = "system",
         learn: Literal["beside", "after", "off"] = "beside",
+        give: Literal["active", "kept"] = "active",
         evidence: Literal["outcome", "feedback"] = "outcome",
         score: Callable[[RunResult[Any]], float | None] = own_outcome,
         texts: bool = True,
@@ -86,6 +89,7 @@ class Scope:
         for name, value, known in (
             ("placement", placement, ("system", "end", "both")),
             ("learn", learn, ("beside", "after", "off")),
+            ("give", give, ("active", "kept")),
             ("evidence", evidence, ("outcome", "feedback")),
         ):
             if value not in known:
@@ -101,6 +105,7 @@ class Scope:
             small=small,
             placement=placement,
             learn=learn,
+            give=give,
             evidence=evidence,
             score=score,
             texts=texts,

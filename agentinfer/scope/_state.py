@@ -53,6 +53,7 @@ class Settings:
     small: Model | None
     placement: str
     learn: str
+    give: str
     evidence: str
     score: Callable[[RunResult[Any]], float | None]
     texts: bool

@@ -153,6 +153,21 @@ async def test_only_active_ones_are_given_and_no_more_than_fit() -> None:
     assert not any(words in system for words in ("Never look", "Held back", "Gone"))
 
 
+@pytest.mark.parametrize(("give", "seen"), [("active", True), ("kept", False)])
+async def test_what_is_on_trial_need_not_be_shown(give: Any, seen: bool) -> None:
+    store = MemoryStore()
+    there = [guideline("Look twice before you leap."), guideline("Never look back at all.", status="kept")]
+    await store.apply(HERE, [Add(one) for one in there], author="test")
+    assert [one.status for one in there] == ["trial", "kept"]
+    with ScriptedModel(say("done")) as model:
+        result = await Agent(model, plugins=[Scope(store, trial=ALL, give=give)]).run("q")
+    (system, _) = contents(model.requests[0])
+    assert "Never look" in system
+    assert ("Look twice" in system) is seen
+    (given,) = of_kind(result, GuidelinesGiven)
+    assert (len(given.shown), given.held_out) == (1 + seen, ()), "what is not shown has no trial"
+
+
 async def test_tenants_and_memories_never_see_each_other() -> None:
     store = await stocked("Look twice before you leap.", space=Space("a", "m"))
     for tenant, memory, seen in [("a", "m", True), ("b", "m", False), (None, "m", False), ("a", "n", False)]:
@@ -630,7 +645,7 @@ def test_it_can_be_shown() -> None:
 @pytest.mark.parametrize(
     "settings",
     [{"placement": "top"}, {"learn": "never"}, {"evidence": "luck"}, {"best_of": 0}, {"share": -1}, {"timeout": 0},
-     {"share": float("inf")}, {"share": float("nan")},
+     {"give": "all"}, {"share": float("inf")}, {"share": float("nan")},
      {"accept": {"strategic": 2}}, {"trial": {"error_rate": 0}}],
 )  # fmt: skip
 def test_settings_that_make_no_sense(settings: dict[str, Any]) -> None:
