@@ -6,14 +6,17 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from agentinfer import Agent, Limits, Model, Sampling
+from agentinfer import Agent, Limits, Model, Sampling, ToolError
 from agentinfer.corpus import Corpus, Document, build
 from agentinfer.events import ModelDelta, PrefixBreak, RunFinished
+from agentinfer.scope import EFFICIENCY, THOROUGHNESS, GuidelineLearned, GuidelineRejected, Scope
 from agentinfer.search import search_agent
 
 pytestmark = pytest.mark.model
 
 SMALL, LARGE = "qwen2.5-coder-0.5b-instruct", "qwen2.5-coder-1.5b-instruct"
+LIKELIEST = Sampling(temperature=0.0, max_tokens=200)
+TWO_SEARCHES = "In which town was the writer of the novel The Vellmar Lantern born?"
 
 
 @pytest.fixture
@@ -31,9 +34,7 @@ def db(tmp_path: Path) -> Path:
 async def test_two_searches_over_a_corpus_of_invented_facts(db: Path) -> None:
     """Nobody can know these facts: the answer is in the second document, whose name is in the first."""
     async with Model.local(LARGE) as model, Corpus(db) as corpus:
-        result = await search_agent(model, corpus, limits=Limits(steps=8)).run(
-            "In which town was the writer of the novel The Vellmar Lantern born?"
-        )
+        result = await search_agent(model, corpus, limits=Limits(steps=8)).run(TWO_SEARCHES)
 
     assert result.error is None
     assert "Brackmere" in (result.answer or ""), result.to_dict()
@@ -90,3 +91,44 @@ async def test_leaving_a_stream_stops_the_model() -> None:
         async with asyncio.timeout(60):  # the server is free again: it had stopped writing
             finished = [event async for event in agent.stream("Say hello.") if isinstance(event, RunFinished)]
     assert finished[0].result.answer
+
+
+async def test_a_failed_call_is_written_about_within_its_share(tmp_path: Path) -> None:
+    def opening_hours(shop: str) -> str:
+        """Look up when a shop is open. shop: its name."""
+        raise ToolError("the register is closed")
+
+    share = 20.0  # of a run of two short calls: drafts, their choice and their classification
+    scope = Scope(tmp_path / "guidelines.db", texts=False, share=share, timeout=300)
+    model = Model.local(LARGE, sampling=LIKELIEST)
+    limits = Limits(steps=3)
+    async with Agent(
+        model, tools=[opening_hours], instructions="Use your tools.", plugins=[scope], limits=limits
+    ) as agent:
+        result = await agent.run("When does the bakery in Mill Lane open?")
+
+    assert any(call.outcome == "failed" for step in result.steps for call in step.results), result.to_dict()
+    events = [*result.events, *scope.background.events]
+    decided = [event for event in events if isinstance(event, GuidelineLearned | GuidelineRejected)]
+    assert decided, events
+    assert all(event.text for event in decided)
+    assert 0 < scope.background.usage.total_tokens <= share * result.usage.total_tokens
+
+
+async def test_two_perspectives_answer_one_question(db: Path, tmp_path: Path) -> None:
+    scope = Scope(tmp_path / "guidelines.db", texts=False, share=4.0, timeout=300)
+    model = Model.local(LARGE, sampling=LIKELIEST)
+    async with (
+        Corpus(db) as corpus,
+        search_agent(model, corpus, plugins=[scope], limits=Limits(steps=6)) as agent,
+    ):
+        found = await scope.explore(agent, TWO_SEARCHES, (EFFICIENCY, THOROUGHNESS))
+
+    assert found.rule == "vote"
+    assert set(found.results) == {EFFICIENCY.name, THOROUGHNESS.name}
+    assert "Brackmere" in (found.answer or ""), {name: result.to_dict() for name, result in found.results.items()}
+    marks = found.graded(lambda answer: float("Brackmere" in answer))
+    assert marks.chosen == marks.union == 1.0
+    spaces = await scope.store.spaces()
+    await scope.store.aclose()
+    assert {space.memory for space in spaces} <= {f"default/{name}" for name in found.results}

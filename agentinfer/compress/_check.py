@@ -61,9 +61,8 @@ class Facts:
 
     @cached_property
     def words(self) -> frozenset[str]:
-        """Its words, folded, and the parts of those with a hyphen."""
-        words = {_stem(word) for word in _WORD.findall(self.folded)}
-        return frozenset(words | {part for word in words for part in re.split(r"['\-]", word)})
+        """Its words, folded; those with a hyphen in parts."""
+        return frozenset(part for word in _WORD.findall(self.folded) for part in _parts(word))
 
     @cached_property
     def numbers(self) -> frozenset[str]:
@@ -128,8 +127,8 @@ def _fold(text: str) -> str:
     return " ".join(letters.split())
 
 
-def _stem(word: str) -> str:
-    return word.removesuffix("'s").strip("'-")
+def _parts(word: str) -> list[str]:
+    return _LETTERS.findall(word.removesuffix("'s"))
 
 
 def _numbers(text: str) -> list[str]:
@@ -177,5 +176,4 @@ def _names(claim: str) -> list[str]:
 
 
 def _is_known(name: str, known: frozenset[str]) -> bool:
-    stem = _stem(_fold(name))
-    return stem in known or all(part in known for part in _LETTERS.findall(stem))
+    return all(part in known for part in _parts(_fold(name)))
